@@ -1,0 +1,1 @@
+"""Pipes, no rooms: what every app needs and no app owns. Imports nothing from the apps."""

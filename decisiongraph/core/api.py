@@ -1,0 +1,350 @@
+"""The HTTP API's pipes: base view, parameters, lists, the one error shape."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import orjson
+from django.core.exceptions import RequestDataTooBig
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from psycopg import errors as pg
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rest_framework import exceptions as drf
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from decisiongraph.core.errors import TITLES, Problem, Violation, database_away
+from decisiongraph.core.telemetry import log
+
+MAX_LIMIT = 500
+MAX_CONTROL_BODY = 256 * 1024
+
+
+class JsonRenderer(BaseRenderer):
+    """JSON by orjson: exact integers, UTF-8, no escapes that were not there."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
+        """Bytes of one JSON value; nothing for an empty answer."""
+        return b"" if data is None else orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS)
+
+
+class TenantAPIView(APIView):
+    """A view whose request has ``tenant`` and ``principal``, checked against ``permissions``."""
+
+    permissions: ClassVar[Mapping[str, str]] = {}
+    """Permission needed per HTTP method, for example ``{"GET": "read"}``; a method that is not
+    listed needs ``admin``, so that forgetting one closes the door."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse before the handler runs."""
+        super().initial(request, *args, **kwargs)
+        principal = getattr(request, "principal", None)
+        if principal is None:
+            raise not_authenticated()
+        method = (request.method or "GET").upper()
+        if method not in ("OPTIONS", "HEAD"):
+            principal.require(self.permissions.get(method, "admin"))
+        elif method == "HEAD":
+            principal.require(self.permissions.get("GET", "admin"))
+
+
+def not_authenticated(detail: str = "") -> Problem:
+    """401: who are you?"""
+    return Problem(
+        "auth.required",
+        401,
+        detail or "Send an API token as `Authorization: Bearer dg_...`, or sign in and send X-Tenant.",
+        headers={"WWW-Authenticate": 'Bearer realm="decisiongraph"'},
+    )
+
+
+class Query(BaseModel):
+    """Base of a view's query parameters: unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListQuery(Query):
+    """Parameters every list takes."""
+
+    cursor: str | None = Field(default=None, max_length=1000)
+    limit: int = Field(default=100, ge=1, le=MAX_LIMIT)
+
+
+class ProjectionQuery(ListQuery):
+    """Parameters every read of a projection takes."""
+
+    min_log_seq: int | None = Field(default=None, ge=0, le=2**53 - 1)
+    wait_ms: int = Field(default=0, ge=0, le=5000)
+
+
+Q = TypeVar("Q", bound=BaseModel)
+
+
+def query_params(request: Request | HttpRequest, model: type[Q]) -> Q:
+    """Parse the query string. Repeated, unknown or malformed parameters are 400 with the reason."""
+    values: dict[str, str] = {}
+    params = getattr(request, "query_params", None) or request.GET
+    for name in params:
+        found = params.getlist(name)
+        if len(found) > 1:
+            raise Problem(
+                "query.repeated_parameter",
+                400,
+                f"Send the parameter {name!r} once.",
+                errors=[{"path": name, "code": "query.repeated_parameter", "detail": "sent twice"}],
+            )
+        values[name] = str(found[0])
+    for name, value in values.items():
+        if "\x00" in value or "\x00" in name:
+            raise Problem("query.invalid_parameter", 400, "Parameters hold no NUL character.")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        allowed = ", ".join(sorted(f.alias or n for n, f in model.model_fields.items()))
+        raise Problem(
+            "query.invalid_parameter",
+            400,
+            f"A query parameter is unknown or not valid. Known: {allowed}.",
+            errors=violations(error, "query"),
+        ) from None
+
+
+class StrictJsonParser(BaseParser):
+    """JSON bodies of control operations: no duplicate keys, no NUL, no NaN, nothing rewritten.
+
+    (Events have a parser of their own, `traces.domain.canonical`, with limits and paths.)
+    """
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """The value, or 400."""
+        raw: bytes = stream.read(MAX_CONTROL_BODY + 1)
+        if len(raw) > MAX_CONTROL_BODY:
+            raise Problem("request.too_large", 413, "This body may hold at most 256 KiB.")
+        if not raw.strip():
+            return {}
+        try:
+            value = json.loads(
+                raw.decode("utf-8"),
+                object_pairs_hook=_no_duplicates,
+                parse_float=_finite,
+                parse_constant=_no_constant,
+            )
+            text = orjson.dumps(value)  # refuses lone surrogates and integers beyond 64 bits
+        except (ValueError, RecursionError, orjson.JSONEncodeError) as error:
+            raise Problem(
+                "request.malformed_json", 400, f"The body is not strict JSON: {error}"
+            ) from None
+        if b"\\u0000" in text:
+            raise Problem("request.malformed_json", 400, "Strings hold no NUL character.")
+        return value
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object names the same key twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def body(request: Request, model: type[Q]) -> Q:
+    """Check a parsed control body against a model. Every violation is listed with its path: 422."""
+    data = request.data
+    if not isinstance(data, dict):
+        raise Problem("request.malformed", 400, "The body must be a JSON object.")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise Problem(
+            "request.not_valid", 422, "The body is not valid; each problem is listed with its path.",
+            errors=violations(error, "request"),
+        ) from None
+
+
+def violations(error: ValidationError, noun: str) -> list[Violation]:
+    """pydantic's list in our shape."""
+    found: list[Violation] = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        path = ""
+        for part in item["loc"]:
+            path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
+        code = {"missing": "missing", "extra_forbidden": "unknown"}.get(item["type"], "invalid")
+        found.append({"path": path, "code": f"{noun}.{code}_field", "detail": item["msg"]})
+    return found
+
+
+def encode_cursor(*parts: str | int) -> str:
+    """An opaque list position."""
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, *types: type) -> tuple[Any, ...] | None:
+    """The parts of a list position, checked; 400 when it is not one of ours."""
+    if cursor is None:
+        return None
+    try:
+        parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if isinstance(parts, list) and len(parts) == len(types):
+            if all(type(p) is t for p, t in zip(parts, types, strict=True)) and not any(
+                isinstance(p, str) and "\x00" in p for p in parts
+            ) and not any(isinstance(p, int) and abs(p) > 2**53 for p in parts):
+                return tuple(parts)
+    except (binascii.Error, ValueError, orjson.JSONDecodeError):
+        pass
+    raise Problem(
+        "cursor.malformed",
+        400,
+        "The cursor is not one this list gave out. Start again without `cursor`.",
+        errors=[{"path": "cursor", "code": "cursor.malformed", "detail": "not a list position"}],
+    )
+
+
+T = TypeVar("T")
+
+
+class Page(Generic[T]):
+    """One page of a list: ``{"items": [...], "next": cursor or null}``."""
+
+    def __init__(
+        self, rows: Sequence[T], limit: int, *, item: Callable[[T], Any], cursor: Callable[[T], str]
+    ) -> None:
+        """``rows`` holds up to ``limit + 1`` rows; the one too many says that there is a next page."""
+        self.items = [item(row) for row in rows[:limit]]
+        self.next = cursor(rows[limit - 1]) if len(rows) > limit else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The response body."""
+        return {"items": self.items, "next": self.next}
+
+
+def problem_response(problem: Problem, request_id: str) -> HttpResponse:
+    """A refusal as ``application/problem+json``, for places outside the REST framework."""
+    return HttpResponse(
+        orjson.dumps(problem.as_json(request_id)),
+        status=problem.status,
+        content_type="application/problem+json",
+        headers=problem.headers,
+    )
+
+
+def as_problem(error: BaseException) -> Problem | None:
+    """The refusal that an exception of Django, the REST framework or the database stands for."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, drf.APIException):
+        if isinstance(error, drf.NotAuthenticated | drf.AuthenticationFailed):
+            return not_authenticated()
+        code = {
+            405: "request.method_not_allowed",
+            406: "request.not_acceptable",
+            415: "request.unsupported_media_type",
+            400: "request.malformed",
+            403: "permission.denied",
+            404: "route.not_found",
+            429: "rate.limited",
+        }.get(error.status_code, "request.refused")
+        headers = {"Retry-After": "1"} if error.status_code == 429 else {}
+        if isinstance(error, drf.MethodNotAllowed):
+            return Problem(code, 405, f"{error.detail} See /api/v1/docs.", headers=headers)
+        return Problem(code, error.status_code, str(error.detail), headers=headers)
+    if isinstance(error, RequestDataTooBig):
+        return Problem("request.too_large", 413, "The body is larger than 8 MiB. Send smaller batches.")
+    if isinstance(error, OperationalError | InterfaceError):
+        cause = error.__cause__
+        if isinstance(cause, pg.QueryCanceled | pg.LockNotAvailable | pg.IdleInTransactionSessionTimeout):
+            return Problem(
+                "database.busy",
+                503,
+                "The database took too long. Nothing was stored; send the same request again.",
+                headers={"Retry-After": "1"},
+            )
+        return database_away()
+    if isinstance(error, DatabaseError) and isinstance(
+        error.__cause__, pg.SerializationFailure | pg.DeadlockDetected
+    ):
+        return Problem(
+            "database.busy",
+            503,
+            "Two requests met. Nothing was stored; send the same request again.",
+            headers={"Retry-After": "1"},
+        )
+    return None
+
+
+def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
+    """The REST framework's one exception handler."""
+    from django.core.exceptions import PermissionDenied
+    from django.http import Http404
+
+    if isinstance(error, Http404):
+        error = Problem("route.not_found", 404, "There is nothing at this address.")
+    elif isinstance(error, PermissionDenied):
+        error = Problem("permission.denied", 403, str(error) or "Not allowed.")
+    problem = as_problem(error)
+    request = context.get("request")
+    request_id = getattr(getattr(request, "_request", request), "request_id", "")
+    if problem is None:
+        log.exception("request.failed", exc_info=error)
+        problem = Problem(
+            "server.error", 500, f"Something broke on our side. Quote request {request_id}."
+        )
+    response = Response(
+        problem.as_json(request_id),
+        status=problem.status,
+        headers=problem.headers,
+        content_type="application/problem+json",
+    )
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def not_found_view(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404 for addresses under ``/api/``."""
+    problem = Problem(
+        "route.not_found", 404, "There is nothing at this address. The operations are at /api/v1/docs."
+    )
+    return problem_response(problem, getattr(request, "request_id", ""))
+
+
+def error_title(status: int) -> str:
+    """The short words for a status."""
+    return TITLES.get(status, "Refused")
+
+
+class JsonNegotiation(BaseContentNegotiation):
+    """Every operation answers JSON, whatever ``Accept`` says; a body's parser is chosen by its type."""
+
+    def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:
+        """The parser whose media type matches; none makes 415."""
+        wanted = (request.content_type or "").split(";")[0].strip().lower()
+        return next((p for p in parsers if p.media_type == wanted), None)
+
+    def select_renderer(self, request: Request, renderers: Sequence[Any], format_suffix: Any = None) -> Any:
+        """The first renderer of the view."""
+        return renderers[0], renderers[0].media_type

@@ -1,0 +1,213 @@
+"""The one way out for live messages: after commit, as a hint, never in the request's way.
+
+`publish` marks a topic dirty once the transaction has committed. One sender thread per process,
+with its own event loop and kept connections, sends coalesced doorbells: at most 20 a second per
+topic, each within 200 ms, with a pause after a failure. A doorbell carries no data; whoever hears
+it reads the database from its own cursor, so a lost one delays and never misleads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol
+
+from channels.layers import get_channel_layer
+from django.db import transaction
+from django.dispatch import Signal
+
+from decisiongraph.core.telemetry import log, metrics
+
+published = Signal()
+"""Rung in this process after commit with ``tenant_id, slug, topic, ident, message``: the one bell
+by which a lower floor wakes a higher one without importing it."""
+
+TOPIC_INTERVAL = 0.05
+SEND_TIMEOUT = 0.2
+PAUSE_AFTER_FAILURE = 1.0
+MAX_DIRTY = 20_000
+
+
+class HasSlug(Protocol):
+    """What `publish` needs of a tenant."""
+
+    @property
+    def pk(self) -> Any:
+        """The tenant number."""
+        ...
+
+    @property
+    def slug(self) -> str:
+        """The public name used in topics."""
+        ...
+
+
+def public_topic(slug: str, topic: str, ident: str = "") -> str:
+    """``tenant:{slug}:{topic}`` or ``tenant:{slug}:{topic}:{ident}``."""
+    return f"tenant:{slug}:{topic}:{ident}" if ident else f"tenant:{slug}:{topic}"
+
+
+def group_name(topic: str) -> str:
+    """The Channels group of a public topic.
+
+    Group names allow only ASCII letters, digits, hyphens, underscores and periods, and fewer than
+    100 characters; a trace id may hold anything, so the name is a digest.
+    """
+    return "dg." + hashlib.sha256(topic.encode()).hexdigest()
+
+
+def publish(tenant: HasSlug, topic: str, message: str, *, ident: str = "") -> None:
+    """Say that something happened, once the current transaction has committed."""
+    transaction.on_commit(
+        partial(_announce, int(tenant.pk), tenant.slug, topic, ident, message), robust=True
+    )
+
+
+def _announce(tenant_id: int, slug: str, topic: str, ident: str, message: str) -> None:
+    sender().ring(public_topic(slug, topic, ident), message)
+    published.send(
+        sender=None, tenant_id=tenant_id, slug=slug, topic=topic, ident=ident, message=message
+    )
+
+
+class Sender:
+    """Marks in, doorbells and job messages out, from one daemon thread."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._topics: dict[str, set[str]] = {}
+        self._jobs: dict[tuple[str, str], float] = {}
+        self._last_sent: dict[str, float] = {}
+        self._paused_until = 0.0
+        self._jobs_paused_until = 0.0
+        self._job_in_flight = False
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dg-jobs")
+        self._thread = threading.Thread(target=self._run, name="dg-sender", daemon=True)
+        self._thread.start()
+
+    def ring(self, topic: str, message: str) -> None:
+        """Mark a topic dirty. Never blocks on the broker."""
+        with self._condition:
+            if topic not in self._topics and len(self._topics) >= MAX_DIRTY:
+                metrics.hints_lost.inc()
+                return
+            self._topics.setdefault(topic, set()).add(message)
+            self._condition.notify()
+
+    def job(self, name: str, arguments: dict[str, Any]) -> None:
+        """Mark a background job wanted; the same job with the same arguments is sent once."""
+        with self._condition:
+            if len(self._jobs) >= MAX_DIRTY:
+                metrics.hints_lost.inc()
+                return
+            self._jobs.setdefault((name, json.dumps(arguments, sort_keys=True)), time.monotonic())
+            self._condition.notify()
+
+    def _due(self, now: float) -> tuple[dict[str, set[str]], list[tuple[str, str]], float]:
+        """What may be sent now, and how long to wait for the rest. Holds the condition."""
+        topics: dict[str, set[str]] = {}
+        wait = 3600.0
+        if self._topics:
+            if now < self._paused_until:
+                wait = self._paused_until - now
+            else:
+                for topic in list(self._topics):
+                    due = self._last_sent.get(topic, 0.0) + TOPIC_INTERVAL
+                    if due <= now:
+                        topics[topic] = self._topics.pop(topic)
+                        self._last_sent[topic] = now
+                    else:
+                        wait = min(wait, due - now)
+        jobs: list[tuple[str, str]] = []
+        if self._jobs:
+            if now < self._jobs_paused_until:
+                wait = min(wait, self._jobs_paused_until - now)
+            elif not self._job_in_flight:
+                jobs = list(self._jobs)
+                self._jobs.clear()
+            else:
+                wait = min(wait, SEND_TIMEOUT)
+        return topics, jobs, wait
+
+    def _run(self) -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        while True:
+            with self._condition:
+                topics, jobs, wait = self._due(time.monotonic())
+                if not topics and not jobs:
+                    self._condition.wait(wait)
+                    continue
+                if len(self._last_sent) > MAX_DIRTY:
+                    self._last_sent.clear()
+            if jobs:
+                self._job_in_flight = True
+                self._pool.submit(self._send_jobs, jobs)
+            if topics:
+                loop.run_until_complete(self._send_doorbells(topics))
+
+    async def _send_doorbells(self, topics: dict[str, set[str]]) -> None:
+        layer = get_channel_layer()
+        pending = list(topics.items())
+        try:
+            while pending:
+                topic, messages = pending[0]
+                await asyncio.wait_for(
+                    layer.group_send(
+                        group_name(topic),
+                        {"type": "doorbell", "topic": topic, "messages": sorted(messages)},
+                    ),
+                    SEND_TIMEOUT,
+                )
+                pending.pop(0)
+                metrics.hints_sent.inc()
+        except Exception as error:  # the broker is away: keep the marks, try again after a pause
+            metrics.hint_failures.inc()
+            log.warning("bus.doorbell_failed", error=type(error).__name__, waiting=len(pending))
+            with self._condition:
+                self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE
+                for topic, messages in pending:
+                    self._topics.setdefault(topic, set()).update(messages)
+
+    def _send_jobs(self, jobs: list[tuple[str, str]]) -> None:
+        from decisiongraph.celery import app
+
+        waiting = list(jobs)
+        try:
+            while waiting:
+                name, arguments = waiting[0]
+                app.send_task(name, kwargs=json.loads(arguments), retry=False)
+                waiting.pop(0)
+        except Exception as error:  # beat finds the work in the database again; this only delays
+            metrics.hint_failures.inc()
+            log.warning("bus.job_failed", error=type(error).__name__, waiting=len(waiting))
+            with self._condition:
+                self._jobs_paused_until = time.monotonic() + PAUSE_AFTER_FAILURE
+                for key in waiting:
+                    self._jobs.setdefault(key, time.monotonic())
+        finally:
+            with self._condition:
+                self._job_in_flight = False
+                self._condition.notify()
+
+
+_sender: Sender | None = None
+_sender_pid = 0
+_guard = threading.Lock()
+
+
+def sender() -> Sender:
+    """The sender of this process; made anew after a fork, because threads do not survive one."""
+    global _sender, _sender_pid
+    if _sender is None or _sender_pid != os.getpid():
+        with _guard:
+            if _sender is None or _sender_pid != os.getpid():
+                _sender = Sender()
+                _sender_pid = os.getpid()
+    return _sender

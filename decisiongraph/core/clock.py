@@ -1,0 +1,21 @@
+"""The one place that reads the time, so that a test can hold it still."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def unix_ms() -> int:
+    """Milliseconds since the epoch, for time-ordered identifiers."""
+    return time.time_ns() // 1_000_000
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment as RFC 3339 in UTC with six fraction digits, as the log shows ``recorded_at``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
