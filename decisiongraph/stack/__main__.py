@@ -1,0 +1,38 @@
+"""``python -m decisiongraph.stack up | down | run``: see ``make run`` and the package docstring."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from decisiongraph.stack import services
+from decisiongraph.stack.process import StackError
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m decisiongraph.stack", description="The embedded stack of this checkout.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start database and broker, and leave them running")
+    commands.add_parser("down", help="stop database and broker")
+    commands.add_parser("run", help="start everything and watch it until Ctrl-C")
+    chosen = parser.parse_args(arguments).command
+    try:
+        if chosen == "run":
+            from decisiongraph.stack.run import run
+
+            return run(os.environ)
+        if chosen == "down":
+            services.down(os.environ)
+            return 0
+        where = services.up(os.environ).endpoints
+    except StackError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    print(f"database {where.database_url_app}\nbroker   {where.redis_url}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
