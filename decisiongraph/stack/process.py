@@ -47,19 +47,21 @@ def server_account() -> Account | None:
     )
 
 
-def die_with_parent(number: int) -> Callable[[], None] | None:
-    """What a child runs before exec so that the kernel sends it ``number`` when the launcher dies.
+def die_with_parent(number: int, *, parent: int | None = None) -> Callable[[], None] | None:
+    """What a child runs (before exec) so that the kernel sends it ``number`` when ``parent`` dies.
 
-    Linux only; elsewhere leftovers are found by their lock files at the next start.
+    ``parent`` is the caller unless given. Linux only; elsewhere leftovers are found by their lock
+    files at the next start.
     """
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
+    expected = parent or os.getpid()
 
     def arm() -> None:
         prctl(PR_SET_PDEATHSIG, number)
-        if os.getppid() != parent:
+        # The parent may have died before the kernel knew that we care.
+        if os.getppid() != expected:
             os.kill(os.getpid(), number)
 
     return arm
@@ -133,6 +135,16 @@ def left_behind(state: Path) -> set[int]:
     for pid in processes():
         with contextlib.suppress(OSError):
             if mark in (PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                found.add(pid)
+    return found
+
+
+def in_session(leader: int) -> set[int]:
+    """Living processes of the session that ``leader`` opened (see `spawn`)."""
+    found = set()
+    for pid in processes():
+        with contextlib.suppress(OSError):
+            if os.getsid(pid) == leader:
                 found.add(pid)
     return found
 

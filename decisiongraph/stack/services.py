@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,12 +16,27 @@ from decisiongraph.stack.endpoints import Endpoints, endpoints, state_dir
 from decisiongraph.stack.process import StackError, server_account
 
 
+Server = tuple[int, "subprocess.Popen[bytes] | None"]
+"""A running server: its process number, and our handle on it if we started it ourselves."""
+
+
 class Services(NamedTuple):
-    """What runs: addresses, and our handles on the servers we started ourselves."""
+    """What runs: addresses, and the embedded servers (None: somebody else's server is used)."""
 
     endpoints: Endpoints
-    postgres: subprocess.Popen[bytes] | None
-    broker: subprocess.Popen[bytes] | None
+    postgres: Server | None
+    broker: Server | None
+
+
+class DeathSignals(NamedTuple):
+    """What the kernel tells our servers when we die: the database shuts down fast, the broker ends."""
+
+    postgres: int | None
+    broker: int | None
+
+
+TIED = DeathSignals(signal.SIGINT, signal.SIGTERM)
+LOOSE = DeathSignals(None, None)
 
 
 def prepare_state(environ: Mapping[str, str]) -> Path:
@@ -44,27 +60,32 @@ def alone(state: Path) -> Iterator[None]:
         yield
 
 
-def up(environ: Mapping[str, str], *, death_signals: tuple[int, int] | None = None) -> Services:
+def up(environ: Mapping[str, str], *, death: DeathSignals = LOOSE) -> Services:
     """Database and broker answer, roles exist. Servers already running are used as they are.
 
-    ``death_signals`` (for the database, for the broker) tie servers started here to our own life;
-    without them they outlive us, until `down`.
+    With ``death=TIED`` servers started here do not outlive us; otherwise they run until `down`.
     """
     state = prepare_state(environ)
-    account = server_account()
+    database = start_postgres(state, death) if endpoints(environ).embedded_database else None
+    queue = start_broker(state, death) if endpoints(environ).embedded_broker else None
+    where = endpoints(environ)
     with alone(state):
-        where = endpoints(environ)
-        database = queue = None
-        for_database, for_broker = death_signals or (None, None)
-        if where.embedded_database:
-            _, database = postgres.start(state, account, death_signal=for_database)
-        elif where.embedded_broker:
-            postgres.prepare_places(state, account)
-        where = endpoints(environ)
-        if where.embedded_broker:
-            _, queue = broker.start(state, where.socket_dir, account, death_signal=for_broker)
         roles.bootstrap(where)
     return Services(where, database, queue)
+
+
+def start_postgres(state: Path, death: DeathSignals) -> Server:
+    """The embedded database of this STATE_DIR, started unless it runs."""
+    with alone(state):
+        return postgres.start(state, server_account(), death_signal=death.postgres)
+
+
+def start_broker(state: Path, death: DeathSignals) -> Server:
+    """The embedded broker of this STATE_DIR, started unless it runs."""
+    with alone(state):
+        account = server_account()
+        _, sockets = postgres.prepare_places(state, account)
+        return broker.start(state, sockets, account, death_signal=death.broker)
 
 
 def down(environ: Mapping[str, str]) -> None:
