@@ -58,10 +58,7 @@ class Buckets:
             return cls()
         if len(packed) != BUCKETS * _WIDTH:
             raise ValueError(f"a live digest is {BUCKETS * _WIDTH} bytes, not {len(packed)}")
-        return cls(
-            int.from_bytes(packed[start : start + _WIDTH], "big")
-            for start in range(0, len(packed), _WIDTH)
-        )
+        return cls(int.from_bytes(packed[start : start + _WIDTH], "big") for start in range(0, len(packed), _WIDTH))
 
     def to_bytes(self) -> bytes:
         """All sums, 32 bytes each, big-endian, in bucket order."""

@@ -76,9 +76,7 @@ def parse_key(key: str) -> tuple[str, tuple[str, ...]]:
         raise ValueError(f"unknown node type {node_type!r}; one of {', '.join(NODE_PARTS)}")
     if len(parts) != len(names) or not all(parts):
         shape = ":".join((node_type, *(f"<{name}>" for name in names)))
-        raise ValueError(
-            f"a {node_type} key looks like {shape}, with % and : inside a part escaped"
-        )
+        raise ValueError(f"a {node_type} key looks like {shape}, with % and : inside a part escaped")
     return node_type, tuple(unescape(part) for part in parts)
 
 

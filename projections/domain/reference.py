@@ -99,9 +99,7 @@ class ReferenceFold:
     def _entity(self, event: StoredEvent, entity: Any) -> str | None:
         return self._node(event, "entity", _pair(entity, "entity_type", "entity_id"))
 
-    def _edge(
-        self, event: StoredEvent, edge_type: str, source: str | None, target: str | None
-    ) -> None:
+    def _edge(self, event: StoredEvent, edge_type: str, source: str | None, target: str | None) -> None:
         if source is None or target is None:
             return
         edge_id = f"{edge_type}:{source}:{target}:{event.event_id}"

@@ -67,9 +67,7 @@ class Rule(Protocol):
     def history_trace(self, event: StoredEvent) -> str | None:
         """The trace whose earlier events `fold` needs for this event, or None."""
 
-    def fold(
-        self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]
-    ) -> Iterable[Put]:
+    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
         """The rows this event makes.
 
         Total: an unknown event type, an unknown payload shape of a newer version or an erased

@@ -53,9 +53,7 @@ def transition(state: State, target: State) -> State:
     return target
 
 
-def shown_state(
-    state: State, heartbeat_age: float | None, limit: float = STALLED_AFTER
-) -> ShownState:
+def shown_state(state: State, heartbeat_age: float | None, limit: float = STALLED_AFTER) -> ShownState:
     """The state an operator sees.
 
     Args:
@@ -175,9 +173,7 @@ class Differences:
                 self.rows.append(found)
 
 
-def _pairs(
-    live: Iterator[Stored], rebuilt: Iterator[Stored]
-) -> Iterator[tuple[Stored | None, Stored | None]]:
+def _pairs(live: Iterator[Stored], rebuilt: Iterator[Stored]) -> Iterator[tuple[Stored | None, Stored | None]]:
     """Rows of two sorted streams side by side, None where one has no such row."""
     mine, theirs = next(live, None), next(rebuilt, None)
     while mine is not None or theirs is not None:
@@ -221,9 +217,7 @@ def _difference(live: Stored | None, rebuilt: Stored | None) -> Difference | Non
     )
 
 
-def verdict(
-    *, live_rule_version: int, rule_version: int, live_digest: str | None, rebuilt_digest: str
-) -> Verdict:
+def verdict(*, live_rule_version: int, rule_version: int, live_digest: str | None, rebuilt_digest: str) -> Verdict:
     """What a comparison says.
 
     Args:

@@ -21,9 +21,7 @@ def scenarios() -> list[dict[str, Any]]:
     return found
 
 
-def stored(
-    events: list[dict[str, Any]], first: int = 1, origin: str = "ingest"
-) -> list[StoredEvent]:
+def stored(events: list[dict[str, Any]], first: int = 1, origin: str = "ingest") -> list[StoredEvent]:
     """The client envelopes of a scenario as a log that starts at ``first``."""
     return [
         StoredEvent(

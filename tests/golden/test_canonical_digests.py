@@ -19,9 +19,7 @@ def test_the_same_rule_version_makes_the_same_rows(name: str) -> None:
     rule = RULES[name]
     golden = json.loads(PATH.read_text(encoding="utf-8"))
     found = {"version": rule.version, "digest": Fold(rule).feed(*events()).canonical()}
-    assert found == golden[name], (
-        f"{name} makes other rows: raise its version, then write {found} to {PATH.name}"
-    )
+    assert found == golden[name], f"{name} makes other rows: raise its version, then write {found} to {PATH.name}"
 
 
 def test_the_stream_touches_every_type_the_rules_know() -> None:

@@ -35,8 +35,7 @@ class Fold:
                 history = [
                     item
                     for item in self.history.get(trace, [])
-                    if item.trace_seq < event.trace_seq
-                    and item.event_type in self.rule.history_types
+                    if item.trace_seq < event.trace_seq and item.event_type in self.rule.history_types
                 ]
             for put in self.rule.fold(event, state, history):
                 self._write(put, wanted)

@@ -177,9 +177,7 @@ class _ContextGraph:
     def history_trace(self, event: StoredEvent) -> str | None:
         return None
 
-    def fold(
-        self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]
-    ) -> Iterable[Put]:
+    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
         handler = _HANDLERS.get(event.event_type)
         if handler is None:
             return ()

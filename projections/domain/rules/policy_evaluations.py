@@ -43,9 +43,7 @@ class _PolicyEvaluations:
     def history_trace(self, event: StoredEvent) -> str | None:
         return None
 
-    def fold(
-        self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]
-    ) -> Iterable[Put]:
+    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
         if event.event_type != "PolicyEvaluated":
             return ()
         payload = event.payload
@@ -62,9 +60,7 @@ class _PolicyEvaluations:
             "policy_version": text(payload, "policy", "policy_version"),
             "decision": text(payload, "decision"),
             "inputs": strings(payload, "inputs"),
-            "violation_codes": sorted(
-                {code for item in violations if isinstance(code := item.get("code"), str)}
-            ),
+            "violation_codes": sorted({code for item in violations if isinstance(code := item.get("code"), str)}),
             "violations": violations,
             "explanation": explanation if isinstance(explanation, dict) else {},
         }

@@ -177,9 +177,7 @@ class _PrecedentIndex:
             return None
         return event.trace_id
 
-    def fold(
-        self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]
-    ) -> Iterable[Put]:
+    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
         if self.history_trace(event) is None:
             return ()
         start = next((item for item in history if item.event_type == "TraceStarted"), None)

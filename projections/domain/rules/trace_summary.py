@@ -186,9 +186,7 @@ _HANDLERS: dict[str, _Handler] = {
     "ActionCommitted": _committed,
     "TraceFinished": _finished,
 }
-_ABOUT_SUBJECT = frozenset(
-    ("ExceptionRequested", "ApprovalRequested", "ApprovalRecorded", "TraceFinished")
-)
+_ABOUT_SUBJECT = frozenset(("ExceptionRequested", "ApprovalRequested", "ApprovalRecorded", "TraceFinished"))
 
 
 def _last_change(row: dict[str, Any]) -> int:
@@ -226,9 +224,7 @@ class _TraceSummary:
     def history_trace(self, event: StoredEvent) -> str | None:
         return None
 
-    def fold(
-        self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]
-    ) -> Iterable[Put]:
+    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
         kind, log_seq, trace_id = event.event_type, event.log_seq, event.trace_id
         payload = event.payload if event.payload is not None else {}
         row = _current(state, trace_id)

@@ -10,18 +10,14 @@ from tests.projections.fold import log
 from traces.domain.envelope import INGEST_TYPES, PLATFORM_TYPES, StoredEvent
 
 ids = st.sampled_from(["a", "b", "c:d", "100%"])
-actors = st.fixed_dictionaries(
-    {"actor_type": st.sampled_from(["person", "agent"]), "actor_id": ids}
-)
+actors = st.fixed_dictionaries({"actor_type": st.sampled_from(["person", "agent"]), "actor_id": ids})
 entities = st.fixed_dictionaries(
     {"entity_type": st.sampled_from(["ticket", "account"]), "entity_id": ids},
     optional={"system": st.sampled_from([None, "crm"])},
 )
 policies = st.fixed_dictionaries({"policy_id": ids, "policy_version": ids})
 facts = st.lists(
-    st.fixed_dictionaries(
-        {"key": ids, "value": st.fixed_dictionaries({"type": ids, "value": ids})}
-    ),
+    st.fixed_dictionaries({"key": ids, "value": st.fixed_dictionaries({"type": ids, "value": ids})}),
     max_size=2,
 )
 subjects = st.fixed_dictionaries(
@@ -32,9 +28,7 @@ subjects = st.fixed_dictionaries(
 _PAYLOADS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "InputObserved": st.fixed_dictionaries({"input_id": ids, "facts": facts}),
     "EntityObserved": st.fixed_dictionaries({"entity": entities, "facts": facts}),
-    "PolicyEvaluated": st.fixed_dictionaries(
-        {"policy": policies, "decision": st.sampled_from(["allow", "deny"])}
-    ),
+    "PolicyEvaluated": st.fixed_dictionaries({"policy": policies, "decision": st.sampled_from(["allow", "deny"])}),
     "ExceptionRequested": st.fixed_dictionaries(
         {"exception_id": ids, "policy": policies, "reason": ids}, optional={"subject": subjects}
     ),
@@ -46,9 +40,7 @@ _PAYLOADS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "decision": st.sampled_from(["approved", "rejected"]),
         }
     ),
-    "PrecedentCited": st.fixed_dictionaries(
-        {"cited_trace_id": st.sampled_from(["t-1", "t-2", "t-3"]), "reason": ids}
-    ),
+    "PrecedentCited": st.fixed_dictionaries({"cited_trace_id": st.sampled_from(["t-1", "t-2", "t-3"]), "reason": ids}),
     "ActionProposed": st.fixed_dictionaries(
         {"action_id": ids, "action_type": ids, "target_entity": entities},
         optional={"requires_approval": st.booleans()},

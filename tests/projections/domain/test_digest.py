@@ -30,9 +30,7 @@ def live(content: dict[str, int]) -> Buckets:
 
 
 @given(rows, rows)
-def test_equal_rows_and_only_those_have_equal_digests(
-    one: dict[str, int], two: dict[str, int]
-) -> None:
+def test_equal_rows_and_only_those_have_equal_digests(one: dict[str, int], two: dict[str, int]) -> None:
     assert (live(one) == live(two)) == (one == two)
     assert (live(one).digest() == live(two).digest()) == (one == two)
     expected = {key_sha(key)[0] for key in one | two if one.get(key) != two.get(key)}

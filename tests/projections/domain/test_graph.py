@@ -137,8 +137,6 @@ def test_the_same_rows_give_the_same_answer(
 @pytest.mark.parametrize("wrong", [{"depth": 7}, {"depth": -1}, {"max_nodes": 0}])
 def test_bounds_are_kept(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="between"):
-        subgraph(
-            Rows([]), "trace:1", depth=wrong.get("depth", 1), max_nodes=wrong.get("max_nodes", 5)
-        )
+        subgraph(Rows([]), "trace:1", depth=wrong.get("depth", 1), max_nodes=wrong.get("max_nodes", 5))
     with pytest.raises(ValueError, match="between"):
         subgraph(Rows([]), "trace:1", max_nodes=2_001)

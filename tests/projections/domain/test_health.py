@@ -85,9 +85,7 @@ def test_the_tenant_is_as_well_as_its_worst_projection() -> None:
         ),
     ],
 )
-def test_the_hero_line_names_what_matters_first(
-    observations: list[Observation], words: str
-) -> None:
+def test_the_hero_line_names_what_matters_first(observations: list[Observation], words: str) -> None:
     assert words in hero_line(observations)
 
 

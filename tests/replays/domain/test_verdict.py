@@ -114,9 +114,7 @@ content = st.dictionaries(st.text(max_size=3), st.integers(0, 2), max_size=10)
 
 
 @given(content, content)
-def test_the_comparison_finds_exactly_what_differs(
-    live: dict[str, int], rebuilt: dict[str, int]
-) -> None:
+def test_the_comparison_finds_exactly_what_differs(live: dict[str, int], rebuilt: dict[str, int]) -> None:
     found = Differences()
     found.add_bucket(rows(live), rows(rebuilt))
     expected = {key for key in live | rebuilt if live.get(key) != rebuilt.get(key)}
@@ -133,9 +131,7 @@ def test_the_comparison_finds_exactly_what_differs(
         ((1, 1), (None, "a"), "incomparable"),
     ],
 )
-def test_the_verdict(
-    versions: tuple[int, int], digests: tuple[str | None, str], expected: str
-) -> None:
+def test_the_verdict(versions: tuple[int, int], digests: tuple[str | None, str], expected: str) -> None:
     found = verdict(
         live_rule_version=versions[0],
         rule_version=versions[1],
