@@ -8,6 +8,7 @@ import sys
 
 from decisiongraph.stack import services
 from decisiongraph.stack.process import StackError
+from decisiongraph.stack.run import only_one, run
 
 
 def main(arguments: list[str]) -> int:
@@ -17,14 +18,18 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("up", help="start database and broker, and leave them running")
     commands.add_parser("down", help="stop database and broker")
     commands.add_parser("run", help="start everything and watch it until Ctrl-C")
+    commands.add_parser("erase", help="stop database and broker and delete everything in STATE_DIR")
     chosen = parser.parse_args(arguments).command
     try:
         if chosen == "run":
-            from decisiongraph.stack.run import run
-
             return run(os.environ)
         if chosen == "down":
-            services.down(os.environ)
+            with only_one(services.prepare_state(os.environ), port=0):
+                services.down(os.environ)
+            return 0
+        if chosen == "erase":
+            with only_one(services.prepare_state(os.environ), port=0):
+                services.erase(os.environ)
             return 0
         where = services.up(os.environ).endpoints
     except StackError as problem:

@@ -183,7 +183,7 @@ def start(running: list[Watched], state: Path, port: int, environ: Mapping[str, 
         running.append(Watched("broker", again, logs / "broker.log", grace=10.0))
         running[-1].take(*up.broker)
     child = child_environment(environ, state, port)
-    manage(["migrate", "--no-input", "--verbosity", "0"], state, child)
+    manage(["migrate", "--skip-checks", "--no-input", "--verbosity", "0"], state, child)
     logins = manage(["seed_demo"], state, child)
     for part in parts(port, state):
         one = watched(part, state, child)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from decisiongraph.stack import broker, postgres, roles
+from decisiongraph.stack.binaries import SHELTER
 from decisiongraph.stack.endpoints import Endpoints, endpoints, state_dir
 from decisiongraph.stack.process import StackError, server_account
 
@@ -99,3 +101,17 @@ def down(environ: Mapping[str, str]) -> None:
             broker.stop(where.socket_dir)
         if where.embedded_database:
             postgres.stop(where.data_dir)
+
+
+def erase(environ: Mapping[str, str]) -> None:
+    """Stop the servers of this STATE_DIR and delete everything they kept, wherever it lies."""
+    state = state_dir(environ)
+    if not state.exists():
+        return
+    down(environ)
+    where = endpoints(environ)
+    for folder in (where.data_dir, where.socket_dir):
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.parent.parent == SHELTER:
+            shutil.rmtree(folder.parent, ignore_errors=True)
+    shutil.rmtree(state)
