@@ -94,3 +94,13 @@ def database_away() -> Problem:
         "The database does not answer. Nothing was stored; send the same request again.",
         headers={"Retry-After": "2"},
     )
+
+
+def not_authenticated(detail: str = "") -> Problem:
+    """401: who are you?"""
+    return Problem(
+        "auth.required",
+        401,
+        detail or "Send an API token as `Authorization: Bearer dg_...`, or sign in and send X-Tenant.",
+        headers={"WWW-Authenticate": 'Bearer realm="decisiongraph"'},
+    )

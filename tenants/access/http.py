@@ -1,0 +1,106 @@
+"""The doors of the HTTP API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication, CSRFCheck
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from decisiongraph.core.errors import Problem, not_authenticated
+from tenants.access.principal import Principal
+from tenants.access.tokens import unauthorized, verify
+from tenants.access.users import enter
+from tenants.models import Tenant, User
+from tenants.services.audit import note_request
+
+
+def client_address(request: HttpRequest) -> str:
+    """The peer's address as the server saw it; a proxy in front must set it (see configuration)."""
+    return str(request.META.get("REMOTE_ADDR") or "")[:64]
+
+
+def admit(request: HttpRequest, tenant: Tenant, principal: Principal) -> None:
+    """Put tenant and principal on the request."""
+    request.tenant = tenant  # type: ignore[attr-defined]
+    request.principal = principal  # type: ignore[attr-defined]
+
+
+class ApiAuthentication(BaseAuthentication):
+    """``Authorization: Bearer dg_...`` for programs; session, CSRF token and ``X-Tenant`` for people."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
+        """Put ``tenant`` and ``principal`` on the request, or ``None`` when nobody asks."""
+        plain: HttpRequest = request._request
+        note_request(client_address(plain), f"{plain.method} {plain.path}"[:300])
+        header = plain.headers.get("Authorization")
+        if header is not None:
+            scheme, _, text = header.partition(" ")
+            if scheme.lower() != "bearer":
+                raise unauthorized("auth.scheme_unknown", "Send `Authorization: Bearer dg_...`.")
+            tenant, principal = verify(text.strip())
+            _check_header(plain, tenant)
+            user: Any = AnonymousUser()
+        else:
+            user = getattr(plain, "user", None)
+            if not isinstance(user, User) or not user.is_active:
+                return None
+            _check_csrf(plain)
+            slug = plain.headers.get("X-Tenant", "")
+            if not slug:
+                raise Problem(
+                    "tenant.header_missing",
+                    400,
+                    "Send the header X-Tenant with the slug of the tenant you mean.",
+                )
+            tenant, principal = enter(user, slug)
+        admit(plain, tenant, principal)
+        request.tenant = tenant
+        request.principal = principal
+        return user, principal
+
+    def authenticate_header(self, request: Request) -> str:
+        """What a 401 asks for."""
+        return 'Bearer realm="decisiongraph"'
+
+
+def _check_header(request: HttpRequest, tenant: Tenant) -> None:
+    """A token carries its tenant; a header that names another one is a mistake worth telling."""
+    slug = request.headers.get("X-Tenant")
+    if slug is not None and slug != tenant.slug:
+        raise Problem(
+            "tenant.not_found", 404, f"This token does not belong to a tenant {slug[:50]!r}."
+        )
+
+
+def _check_csrf(request: HttpRequest) -> None:
+    check = CSRFCheck(lambda _request: None)  # type: ignore[arg-type]
+    check.process_request(request)
+    reason = check.process_view(request, lambda _request: None, (), {})  # type: ignore[arg-type]
+    if reason:
+        raise Problem(
+            "auth.csrf_failed",
+            403,
+            "A signed-in browser must send the CSRF token as X-CSRFToken. Reload the page and try again.",
+        )
+
+
+def Needs(permission: str) -> type[BasePermission]:  # noqa: N802 - reads like the class it makes
+    """A permission class: ``permission_classes = [Needs("operate")]``."""
+
+    class Permission(BasePermission):
+        """Asks the request's principal."""
+
+        def has_permission(self, request: Request, view: Any) -> bool:
+            """401 without a principal, 403 without the permission, else true."""
+            principal = getattr(request, "principal", None)
+            if request.auth is None or principal is None:
+                raise not_authenticated()
+            principal.require(permission)
+            return True
+
+    Permission.__name__ = f"Needs_{permission}"
+    return Permission

@@ -1,0 +1,97 @@
+"""Signing in: throttled in the database before any password is hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.db import connection
+from django.http import HttpRequest
+
+from decisiongraph.core import clock
+from decisiongraph.core.errors import Problem
+from decisiongraph.core.telemetry import log, metrics
+from tenants import selectors
+from tenants.domain.principal import Actor
+from tenants.models import LoginThrottle, Tenant, User
+from tenants.services.audit import from_address, record_audit
+
+WINDOW = timedelta(minutes=15)
+ACCOUNT_LIMIT = 10
+ADDRESS_LIMIT = 60
+"""Attempts per window. One address may be a whole office, one account is one person."""
+
+_TAKE = """
+INSERT INTO tenants_loginthrottle AS t (key, window_start, attempts) VALUES (%(key)s, %(now)s, 1)
+ON CONFLICT (key) DO UPDATE SET
+  attempts = CASE WHEN t.window_start <= %(old)s THEN 1 ELSE t.attempts + 1 END,
+  window_start = CASE WHEN t.window_start <= %(old)s THEN %(now)s ELSE t.window_start END
+RETURNING attempts, window_start
+"""
+
+
+def sign_in(request: HttpRequest | None, *, email: str, password: str, address: str) -> User:
+    """The person with this e-mail and password.
+
+    429 once the account or the address used up its attempts, decided before hashing (a hash costs
+    200 ms of processor); 401 with the same words for a wrong password, an unknown and a locked one.
+    """
+    email = email.strip().lower().replace("\x00", "")
+    for kind, value, limit in (("address", address, ADDRESS_LIMIT), ("account", email, ACCOUNT_LIMIT)):
+        attempts, wait = take_attempt(kind, value)
+        if attempts > limit:
+            metrics.login_refusals.labels("throttled").inc()
+            log.warning("login.throttled", kind=kind, address=address)
+            if kind == "account" and attempts == limit + 1:
+                _note(email, "login.throttled", address)
+            raise Problem(
+                "auth.throttled",
+                429,
+                f"Too many attempts. Try again in {max(1, round(wait / 60))} minutes.",
+                headers={"Retry-After": str(wait)},
+            )
+    usable = len(password) <= 1000 and "\x00" not in password and len(email) <= 254
+    found = authenticate(request, username=email, password=password) if usable else None
+    if not isinstance(found, User):
+        metrics.login_refusals.labels("password").inc()
+        log.warning("login.refused", address=address)
+        _note(email, "login.refused", address)
+        raise Problem("auth.sign_in_failed", 401, "The e-mail or the password is not right.")
+    LoginThrottle.objects.filter(pk=_key("account", email)).delete()
+    return found
+
+
+def take_attempt(kind: str, value: str) -> tuple[int, int]:
+    """Count one attempt; how many there were in this window, and the seconds until it ends.
+
+    One statement counts and reads: concurrent attempts cannot share a number.
+    """
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, {"key": _key(kind, value), "now": now, "old": now - WINDOW})
+        attempts, started = cursor.fetchone()
+    return attempts, max(1, int((started + WINDOW - now).total_seconds()))
+
+
+def forget_attempts() -> None:
+    """Delete counters of windows that have passed."""
+    LoginThrottle.objects.filter(window_start__lt=clock.now() - WINDOW).delete()
+
+
+def _key(kind: str, value: str) -> str:
+    key = hashlib.sha256(b"tenants.throttle:" + settings.SECRET_KEY.encode()).digest()
+    return hmac.new(key, f"{kind}:{value}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+
+def _note(email: str, action: str, address: str) -> None:
+    """An audit line in every tenant of the person, so that its admins see the attempts."""
+    user = User.objects.filter(email=email[:254]).first()
+    if user is None:
+        return
+    nobody = Actor("system", "anonymous", "somebody", frozenset())
+    with from_address(address):
+        for tenant in Tenant.objects.filter(pk__in=selectors.tenant_ids(user)):
+            record_audit(tenant, principal=nobody, action=action, target=f"user:{email}")

@@ -1,0 +1,109 @@
+"""Tenants and their groups of permissions."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from guardian.shortcuts import assign_perm
+
+from decisiongraph.core.db import tenant_tx
+from decisiongraph.core.errors import Problem, invalid
+from tenants.domain.principal import Actor
+from tenants.domain.roles import MEANING, PERMISSIONS, ROLE_PERMISSIONS, ROLES
+from tenants.models import SLUG, Tenant, User
+from tenants.services.audit import record_audit
+
+RESERVED_SLUGS = frozenset({"platform"})
+"""Names with a meaning of their own: the bell of the doors rings under ``platform``."""
+
+
+def create_tenant(slug: str, *, principal: Actor, name: str = "") -> Tenant:
+    """A new tenant with one permission group per role. 409 when the slug is taken.
+
+    The one service without a tenant as first argument: there is none yet.
+    """
+    try:
+        SLUG(slug)
+    except ValidationError as error:
+        raise invalid("slug", "tenant.slug_invalid", error.messages[0]) from None
+    if slug in RESERVED_SLUGS:
+        raise invalid("slug", "tenant.slug_reserved", f"The slug {slug!r} is reserved. Choose another.")
+    try:
+        with transaction.atomic():
+            tenant = Tenant.objects.create(slug=slug, name=name.strip() or slug)
+            with tenant_tx(tenant):
+                sync_groups(tenant)
+                record_audit(
+                    tenant,
+                    principal=principal,
+                    action="tenant.created",
+                    target=slug,
+                    after={"slug": slug, "name": tenant.name},
+                )
+    except IntegrityError:
+        raise Problem(
+            "tenant.exists", 409, f"There is already a tenant {slug!r}. Choose another slug."
+        ) from None
+    return tenant
+
+
+def rename_tenant(tenant: Tenant, *, principal: Actor, name: str) -> Tenant:
+    """Change the name people see; the slug stays, it is in every link."""
+    name = name.strip()
+    if not name or len(name) > 150:
+        raise invalid("name", "tenant.name_invalid", "A name has 1 to 150 characters.")
+    with tenant_tx(tenant):
+        before = tenant.name
+        tenant.name = name
+        tenant.save(update_fields=["name"])
+        record_audit(
+            tenant,
+            principal=principal,
+            action="tenant.renamed",
+            target=tenant.slug,
+            before={"name": before},
+            after={"name": name},
+        )
+    return tenant
+
+
+def group_name(tenant: Tenant, role: str) -> str:
+    """Name of the group that holds a role's permissions on a tenant."""
+    return f"tenant:{tenant.pk}:{role}"
+
+
+def group_of(tenant: Tenant, role: str) -> Group:
+    """The group of a role in a tenant."""
+    return Group.objects.get(name=group_name(tenant, role))
+
+
+def sync_groups(tenant: Tenant) -> None:
+    """Make the groups of a tenant hold exactly what the matrix in `domain.roles` says."""
+    held = _permissions()
+    for role in ROLES:
+        group, _ = Group.objects.get_or_create(name=group_name(tenant, role))
+        for permission in PERMISSIONS:
+            if permission in ROLE_PERMISSIONS[role]:
+                assign_perm(held[permission], group, tenant)
+
+
+def place_in_group(tenant: Tenant, user: User, role: str | None) -> None:
+    """Put a person into the one group of their role in this tenant; ``None`` takes them out."""
+    mine = Group.objects.filter(name__in=[group_name(tenant, each) for each in ROLES])
+    user.groups.remove(*mine)
+    if role is not None:
+        user.groups.add(group_of(tenant, role))
+
+
+def _permissions() -> dict[str, Permission]:
+    """The five permission rows; made here when a fresh database has not been given them yet."""
+    kind = ContentType.objects.get_for_model(Tenant)
+    found = {p.codename: p for p in Permission.objects.filter(content_type=kind)}
+    for name in PERMISSIONS:
+        if name not in found:
+            found[name], _ = Permission.objects.get_or_create(
+                content_type=kind, codename=name, defaults={"name": f"May {MEANING[name]}"}
+            )
+    return found
