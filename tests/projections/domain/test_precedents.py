@@ -83,6 +83,24 @@ def test_a_finished_trace_becomes_precedents() -> None:
     assert not found["truncated"]
 
 
+@pytest.mark.parametrize(
+    ("fact", "kept"),
+    [
+        ({"value": {"type": "int", "value": "1"}}, []),
+        ({"key": 7, "value": {"type": "int", "value": "1"}}, []),
+        ({"key": "k"}, [["k", "", "null"]]),
+        ({"key": "k", "value": "bare"}, [["k", "", "bare"]]),
+        ({"key": "k", "value": {"type": 1, "value": [1.5]}}, [["k", "", "[1.5]"]]),
+    ],
+)
+def test_odd_facts_are_kept_as_far_as_they_go(fact: dict[str, Any], kept: list[list[str]]) -> None:
+    fold = Fold(precedent_index.RULE).feed(
+        make(1, "EntityObserved", {"facts": [fact, "no fact"]}),
+        make(2, "TraceFinished", None),
+    )
+    assert fold.table("precedent_text")["t-1"]["facts"] == kept
+
+
 def test_a_review_is_no_precedent() -> None:
     steps = [("review:1", kind, payload) for _, kind, payload in STEPS]
     assert not Fold(precedent_index.RULE).feed(*log(steps)).rows

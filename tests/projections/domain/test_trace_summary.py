@@ -149,13 +149,15 @@ def test_what_is_pending_is_decided_by_log_seq_and_not_by_arrival() -> None:
             ("t", "ExceptionRequested", exception("x")),
             ("review:1", "ApprovalRequested", {"subject": subject}),
             ("review:1", "ApprovalRecorded", approval("exception", "x", "t")),
+            ("t", "ExceptionRequested", exception("y")),
+            ("review:2", "ExceptionRequested", {**exception("y"), "subject": subject}),
         ]
     )
     own = [event for event in events if event.trace_id == "t"]
     foreign = [event for event in events if event.trace_id != "t"]
     expected = Fold(trace_summary.RULE).feed(*events)
     row = expected.table("trace_summary")["t"]
-    assert row["exceptions"] == {"x": [5, 7]}
+    assert row["exceptions"] == {"x": [5, 7], "y": [9, 0]}
     assert row["approvals"] == {"exception:x": [6, 7]}
     for order in (own + foreign, foreign + own):
         assert Fold(trace_summary.RULE).feed(*order).content() == expected.content()
