@@ -361,8 +361,8 @@ def commitment(salt: bytes, canonical: bytes) -> bytes:
 
 
 def leaf_hash(envelope: Mapping[str, JsonValue]) -> bytes:
-    """SHA-256 of the canonical envelope in which ``commitment`` stands for the payload."""
-    return hashlib.sha256(jcs(envelope if isinstance(envelope, dict) else dict(envelope))).digest()
+    """SHA-256 of the canonical envelope in which ``commitment`` stands for the payload (no floats in it)."""
+    return hashlib.sha256(jcs(dict(envelope), checked=True)).digest()
 
 
 def content_hmac(salt: bytes, content: bytes) -> bytes:

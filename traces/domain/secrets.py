@@ -44,13 +44,13 @@ PATTERNS: tuple[Pattern, ...] = (
     _pattern(
         "bearer_token",
         r"bearer[^\"]{1,8}[A-Za-z0-9._~+/-]{20}",
-        r"(?<![A-Za-z0-9_])bearer[ \t:]{1,4}(?=[A-Za-z._~+/-]{0,64}[0-9])[A-Za-z0-9._~+/-]{20,4096}={0,2}",
+        r"(?<![A-Za-z0-9_])bearer[ \t:]{1,4}(?=[A-Za-z._~+/-]{0,64}[0-9]|[A-Za-z]{22})[A-Za-z0-9._~+/-]{20,4096}={0,2}",
         re.IGNORECASE,
     ),
     _pattern(
         "slack_token",
         r"xox[a-z]-[A-Za-z0-9-]{10}",
-        r"(?<![A-Za-z0-9])xox[a-z]-(?=[A-Za-z-]{0,64}[0-9])[A-Za-z0-9-]{10,255}",
+        r"(?<![A-Za-z0-9])xox[a-z]-(?=[A-Za-z-]{0,64}[0-9]|[A-Za-z]{12})[A-Za-z0-9-]{10,255}",
     ),
     _pattern(
         "github_token",
@@ -104,13 +104,18 @@ class Found(NamedTuple):
         )
 
 
+def suspicious(text: bytes) -> bool:
+    """The first sieve: false proves that a canonical text holds no credential."""
+    return _SUSPICION.search(text.lower()) is not None
+
+
 def find_secret(value: Any, canonical: bytes | None = None, path: str = "") -> Found | None:
     """The first credential in ``value``, names of members included, or None.
 
     ``canonical`` is ``jcs(value)`` when the caller has it already; ``path`` is where ``value`` is.
     """
     text = jcs(value) if canonical is None else canonical
-    if not _SUSPICION.search(text.lower()):
+    if not suspicious(text):
         return None
     decoded = text.decode()
     suspects = [p for p in PATTERNS if p.loose.search(decoded)]
