@@ -1,0 +1,499 @@
+"""Read models and what the engine remembers about them.
+
+Rows of read models are written only by `projections.engine`. Each table's real primary key is
+``(tenant_id, generation, key_sha)``; ``id`` exists because Django's admin cannot register a
+composite key, and has no index of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+import orjson
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from decisiongraph.core import clock
+from decisiongraph.core.db import TenantModel
+from traces.domain.canonical import jcs
+
+
+class CanonicalField(models.TextField):
+    """A JSON value kept as its RFC 8785 text: ``jsonb`` would rewrite the numbers that are hashed."""
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        """The value."""
+        return None if value is None else orjson.loads(value)
+
+    def to_python(self, value: Any) -> Any:
+        """The value, from the text of a form as well."""
+        return json.loads(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> str | None:
+        """The text."""
+        return None if value is None else jcs(value).decode()
+
+
+def moment(text: str | None) -> datetime | None:
+    """An RFC 3339 text as a point in time, None when it names none (a leap second counts as :59)."""
+    if not text:
+        return None
+    upper = text.upper().replace(":60", ":59")
+    try:
+        found = datetime.fromisoformat(upper)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def pair_sha(first: str | None, second: str | None) -> bytes | None:
+    """What the database indexes for a pair of names such as an entity's type and id."""
+    if first is None or second is None:
+        return None
+    return hashlib.sha256(f"{first}\x1f{second}".encode()).digest()
+
+
+def text_sha(text: str | None) -> bytes | None:
+    """What the database indexes instead of a text of any length."""
+    return None if text is None else hashlib.sha256(text.encode()).digest()
+
+
+class ProjectionRow(TenantModel):
+    """A row some rule made. Semantic columns carry the names the rule gives them."""
+
+    id = models.BigAutoField(primary_key=True)
+    generation = models.IntegerField()
+    key = models.TextField()
+    key_sha = models.BinaryField()
+    row_hash = models.BinaryField()
+    log_seq = models.BigIntegerField()
+
+    derived: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {}
+    """Columns for searching, computed from the row; no part of any digest."""
+
+    class Meta(TenantModel.Meta):
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class TraceSummary(ProjectionRow):
+    """One row per trace; see `projections.domain.rules.trace_summary`."""
+
+    kind = models.TextField()
+    workflow = models.TextField(null=True)
+    title = models.TextField(null=True)
+    primary_entity_type = models.TextField(null=True)
+    primary_entity_system = models.TextField(null=True)
+    primary_entity_id = models.TextField(null=True)
+    status = models.TextField()
+    outcome = models.TextField(null=True)
+    started_at = models.TextField(null=True)
+    finished_at = models.TextField(null=True)
+    last_event_at = models.TextField(null=True)
+    event_count = models.BigIntegerField()
+    event_counts = CanonicalField()
+    last_policy_id = models.TextField(null=True)
+    last_policy_version = models.TextField(null=True)
+    last_policy_decision = models.TextField(null=True)
+    policies = ArrayField(models.TextField())
+    actors = ArrayField(models.TextField())
+    open_exceptions = models.BigIntegerField()
+    open_exception_ids = ArrayField(models.TextField())
+    open_approvals = models.BigIntegerField()
+    exceptions = CanonicalField()
+    approvals = CanonicalField()
+    actions_committed = models.BigIntegerField()
+    actions_failed = models.BigIntegerField()
+    first_log_seq = models.BigIntegerField()
+    last_log_seq = models.BigIntegerField()
+    summary = models.TextField(null=True)
+    context = CanonicalField()
+    started_ts = models.DateTimeField(null=True)
+    entity_sha = models.BinaryField(null=True)
+
+    derived: ClassVar = {
+        "started_ts": lambda row: moment(row["started_at"]),
+        "entity_sha": lambda row: pair_sha(row["primary_entity_type"], row["primary_entity_id"]),
+    }
+
+    class Meta(ProjectionRow.Meta):
+        verbose_name_plural = "trace summaries"
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "generation", "kind", "last_log_seq"], name="projections_trace_recent"),
+            models.Index(fields=["tenant", "generation", "kind", "started_ts"], name="projections_trace_started"),
+            models.Index(
+                fields=["tenant", "generation", "entity_sha"],
+                condition=models.Q(entity_sha__isnull=False),
+                name="projections_trace_entity",
+            ),
+        ]
+
+
+class GraphNode(ProjectionRow):
+    """A trace, entity, input, policy, exception, action or actor."""
+
+    node_type = models.TextField()
+    trace_id = models.TextField()
+    created_at = models.TextField()
+
+
+class GraphEdge(ProjectionRow):
+    """What one event says about two nodes."""
+
+    edge_type = models.TextField()
+    from_key = models.TextField()
+    to_key = models.TextField()
+    trace_id = models.TextField()
+    event_id = models.TextField()
+    created_at = models.TextField()
+    from_sha = models.BinaryField()
+    to_sha = models.BinaryField()
+
+    derived: ClassVar = {
+        "from_sha": lambda row: text_sha(row["from_key"]),
+        "to_sha": lambda row: text_sha(row["to_key"]),
+    }
+
+    class Meta(ProjectionRow.Meta):
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "generation", "from_sha", "log_seq"], name="projections_edge_from"),
+            models.Index(fields=["tenant", "generation", "to_sha", "log_seq"], name="projections_edge_to"),
+        ]
+
+
+class PolicyEvaluation(ProjectionRow):
+    """One ``PolicyEvaluated``."""
+
+    trace_id = models.TextField()
+    trace_seq = models.BigIntegerField()
+    event_id = models.TextField()
+    occurred_at = models.TextField()
+    actor_type = models.TextField()
+    actor_id = models.TextField()
+    policy_id = models.TextField(null=True)
+    policy_version = models.TextField(null=True)
+    decision = models.TextField(null=True)
+    inputs = ArrayField(models.TextField())
+    violation_codes = ArrayField(models.TextField())
+    violations = CanonicalField()
+    explanation = CanonicalField()
+    trace_sha = models.BinaryField()
+
+    derived: ClassVar = {"trace_sha": lambda row: text_sha(row["trace_id"])}
+
+    class Meta(ProjectionRow.Meta):
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "generation", "trace_sha"], name="projections_policy_trace"),
+        ]
+
+
+class PrecedentRow(ProjectionRow):
+    """One policy evaluation or exception request of a finished decision."""
+
+    trace_id = models.TextField()
+    source_event_id = models.TextField()
+    source_event_type = models.TextField()
+    source_log_seq = models.BigIntegerField()
+    source_trace_seq = models.BigIntegerField()
+    policy_id = models.TextField(null=True)
+    policy_version = models.TextField(null=True)
+    decision = models.TextField(null=True)
+    exception_id = models.TextField(null=True)
+    primary_entity_type = models.TextField(null=True)
+    primary_entity_system = models.TextField(null=True)
+    primary_entity_id = models.TextField(null=True)
+    workflow = models.TextField(null=True)
+    outcome = models.TextField(null=True)
+    started_at = models.TextField(null=True)
+    finished_at = models.TextField(null=True)
+    entity_sha = models.BinaryField(null=True)
+    trace_sha = models.BinaryField()
+
+    derived: ClassVar = {
+        "entity_sha": lambda row: pair_sha(row["primary_entity_type"], row["primary_entity_id"]),
+        "trace_sha": lambda row: text_sha(row["trace_id"]),
+    }
+
+    class Meta(ProjectionRow.Meta):
+        verbose_name = "precedent"
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "generation", "source_log_seq"], name="projections_precedent_recent"),
+            models.Index(
+                fields=["tenant", "generation", "entity_sha", "source_log_seq"], name="projections_precedent_entity"
+            ),
+        ]
+
+
+class PrecedentText(ProjectionRow):
+    """What one finished decision says, for searching."""
+
+    trace_id = models.TextField()
+    title = models.TextField(null=True)
+    text = models.TextField()
+    facts = CanonicalField()
+    policies = ArrayField(models.TextField())
+    violation_codes = ArrayField(models.TextField())
+    action_types = ArrayField(models.TextField())
+    primary_entity_type = models.TextField(null=True)
+    primary_entity_system = models.TextField(null=True)
+    primary_entity_id = models.TextField(null=True)
+    workflow = models.TextField(null=True)
+    outcome = models.TextField(null=True)
+    started_at = models.TextField(null=True)
+    finished_at = models.TextField(null=True)
+    truncated = models.BooleanField()
+
+
+TABLES: dict[tuple[str, str], type[ProjectionRow]] = {
+    ("trace_summary", "trace_summary"): TraceSummary,
+    ("context_graph", "node"): GraphNode,
+    ("context_graph", "edge"): GraphEdge,
+    ("policy_evaluations", "policy_evaluation"): PolicyEvaluation,
+    ("precedent_index", "precedent"): PrecedentRow,
+    ("precedent_index", "precedent_text"): PrecedentText,
+}
+"""(projection, table name of its rule) -> model."""
+
+
+class Generation(TenantModel):
+    """One set of rows of one projection. Readers use the active one."""
+
+    BUILDING, ACTIVE, RETIRED = "building", "active", "retired"
+
+    id = models.BigAutoField(primary_key=True)
+    projection = models.TextField()
+    number = models.IntegerField()
+    state = models.TextField(default=BUILDING)
+    """``building`` beside the active one, ``active``, or ``retired``: to be deleted in batches."""
+    rule_version = models.IntegerField()
+    created_at = models.DateTimeField(default=clock.now)
+    promoted_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "projection", "number"], name="projections_generation_key"),
+            models.UniqueConstraint(
+                fields=["tenant", "projection"],
+                condition=models.Q(state="active"),
+                name="projections_generation_active",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.projection} {self.number}"
+
+
+class Checkpoint(TenantModel):
+    """How far one generation of one projection has come. Whoever folds holds this row's lock.
+
+    Higher floors that follow the log keep a cursor row of their own; this one belongs to the engine.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    projection = models.TextField()
+    generation = models.IntegerField()
+    active = models.BooleanField(default=False)
+    cursor = models.BigIntegerField(default=0)
+    """Last applied ``log_seq``."""
+    epoch = models.IntegerField(default=0)
+    """One more whenever rows change without the cursor moving (a retried dead letter)."""
+    failures = models.IntegerField(default=0)
+    """Failed batches since the last good one."""
+    last_error = models.TextField(default="")
+    last_error_at = models.DateTimeField(null=True)
+    moved_at = models.DateTimeField(default=clock.now)
+    rate = models.FloatField(default=0)
+    """Events per second of the last batch that was worth measuring."""
+    scrub_bucket = models.IntegerField(default=0)
+    scrubbed_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "projection", "generation"], name="projections_checkpoint_key"),
+            models.UniqueConstraint(
+                fields=["tenant", "projection"],
+                condition=models.Q(active=True),
+                name="projections_checkpoint_active",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.projection} {self.generation} at {self.cursor}"
+
+
+class DigestKey(TenantModel):
+    """The secret under which a tenant's rows are hashed."""
+
+    id = models.BigAutoField(primary_key=True)
+    secret = models.BinaryField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant"], name="projections_digestkey_tenant")]
+
+    def __str__(self) -> str:
+        return "digest key"
+
+
+class DigestBucket(TenantModel):
+    """One of the 256 sums of a generation's live digest; absent = 0."""
+
+    id = models.BigAutoField(primary_key=True)
+    projection = models.TextField()
+    generation = models.IntegerField()
+    bucket = models.SmallIntegerField()
+    total = models.BinaryField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "projection", "generation", "bucket"],
+                name="projections_digestbucket_key",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.projection} {self.generation} {self.bucket}"
+
+
+class RecordedDigest(TenantModel):
+    """A canonical or reference digest and the position it was computed at."""
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.TextField()
+    """``canonical`` or ``reference``."""
+    name = models.TextField()
+    """The projection, or a name of the reference digests."""
+    generation = models.IntegerField()
+    """0 for reference digests: they belong to the log, not to rows."""
+    cursor = models.BigIntegerField()
+    rule_version = models.IntegerField()
+    digest = models.TextField()
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "kind", "name", "generation", "cursor"],
+                name="projections_recordeddigest_key",
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "kind", "name", "cursor"], name="projections_digest_position"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} at {self.cursor}"
+
+
+class DeadLetter(TenantModel):
+    """A trace that one projection set aside, because its rule failed on one of the trace's events."""
+
+    OPEN, RETRIED, SKIPPED = "open", "retried", "skipped"
+
+    id = models.BigAutoField(primary_key=True)
+    projection = models.TextField()
+    generation = models.IntegerField()
+    trace_id = models.TextField()
+    log_seq = models.BigIntegerField()
+    """The event the rule failed on; the trace's events from here to the cursor wait."""
+    event_type = models.TextField()
+    error = models.TextField()
+    rule_version = models.IntegerField()
+    waiting = models.IntegerField(default=1)
+    """Events that wait, the failed one among them."""
+    attempts = models.IntegerField(default=1)
+    state = models.TextField(default=OPEN)
+    created_at = models.DateTimeField(default=clock.now)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                models.F("tenant"),
+                models.F("projection"),
+                models.F("generation"),
+                models.Func("trace_id", function="md5"),
+                condition=models.Q(state="open"),
+                name="projections_deadletter_open",
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "-id"], name="projections_deadletter_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.projection} {self.trace_id} at {self.log_seq}"
+
+
+class SkippedEvent(TenantModel):
+    """The stored fact that a projection leaves one event out, in every generation."""
+
+    id = models.BigAutoField(primary_key=True)
+    projection = models.TextField()
+    log_seq = models.BigIntegerField()
+    trace_id = models.TextField()
+    reason = models.TextField()
+    principal = models.TextField()
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "projection", "log_seq"], name="projections_skippedevent_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.projection} {self.log_seq}"
+
+
+class Finding(TenantModel):
+    """Something is wrong with a projection. Higher floors follow these by ``id``."""
+
+    MISMATCH, STALE = "mismatch", "stale"
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.TextField()
+    projection = models.TextField()
+    generation = models.IntegerField()
+    log_seq = models.BigIntegerField()
+    """The event concerned: the one that made the first differing row, or the first unapplied one."""
+    detail = CanonicalField()
+    """What a person needs to see: counts, the first rows, the replay."""
+    created_at = models.DateTimeField(default=clock.now)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "id"], name="projections_finding_follow"),
+            models.Index(
+                fields=["tenant", "kind", "projection"],
+                condition=models.Q(closed_at__isnull=True),
+                name="projections_finding_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.projection}"
+
+
+class WorkerHeartbeat(models.Model):
+    """A process that works in the background, or the beat, and when it was last heard."""
+
+    name = models.TextField(primary_key=True)
+    kind = models.TextField()
+    """``worker`` or ``beat``."""
+    queues = models.TextField(default="")
+    pid = models.IntegerField(default=0)
+    current = models.TextField(default="")
+    """The slice it is working on, empty when idle."""
+    current_since = models.DateTimeField(null=True)
+    started_at = models.DateTimeField()
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
