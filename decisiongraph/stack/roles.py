@@ -51,6 +51,7 @@ def bootstrap(where: Endpoints) -> None:
     try:
         with psycopg.connect(server_url(where), autocommit=True) as admin:
             create_roles(admin)
+            set_password(admin, where)
             create_database(admin, target, embedded=where.embedded_database)
         with psycopg.connect(where.database_url_admin, autocommit=True) as admin:
             prepare_database(admin)
@@ -75,6 +76,14 @@ def create_roles(admin: psycopg.Connection[tuple[object, ...]]) -> None:
             able = admin.execute("SELECT pg_has_role(current_user, %s, 'MEMBER')", [role]).fetchone()
             if not (able and able[0]):
                 admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
+
+
+def set_password(admin: psycopg.Connection[tuple[object, ...]], where: Endpoints) -> None:
+    """With an outside server whose DATABASE_URL signs in as dg_app: give the role that password."""
+    app = conninfo_to_dict(where.database_url_app)
+    owner = conninfo_to_dict(where.database_url_admin)
+    if app.get("user") == "dg_app" != owner.get("user") and app.get("password"):
+        admin.execute(sql.SQL("ALTER ROLE dg_app PASSWORD {}").format(sql.Literal(str(app["password"]))))
 
 
 def create_database(admin: psycopg.Connection[tuple[object, ...]], name: str, *, embedded: bool) -> None:
