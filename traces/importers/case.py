@@ -27,6 +27,8 @@ SOURCE_EVENT = "source-event"
 SOURCE_PART = "source-part"
 """Tag of the further events a source event needed because it was too large for one."""
 
+MAX_TRACE_ID = 110
+"""Bytes of a trace id, so that the ids made from it (``<trace id>.<mark>``) stay within 200."""
 MAX_SAFE_INTEGER = 2**53 - 1
 PART_BYTES = 60_000
 """Room for one piece of raw content; an event holds 256 KiB and at most four pieces."""

@@ -59,7 +59,7 @@ def template(text: str) -> Template:
     """A function that fills ``{attribute}`` holes; an absent attribute leaves nothing."""
     pieces = _HOLE.split(text)
     if len(pieces) == 1:
-        return lambda attributes: text
+        return lambda _attributes: text
     if len(pieces) == 3 and not pieces[0] and not pieces[2]:
         return lambda attributes: attributes.get(pieces[1], "")
     return lambda attributes: "".join(

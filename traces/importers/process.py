@@ -11,6 +11,7 @@ from typing import Any
 
 from traces.importers.case import (
     MAX_SAFE_INTEGER,
+    MAX_TRACE_ID,
     SOURCE_EVENT,
     Case,
     Envelope,
@@ -110,7 +111,7 @@ class CaseBuilder:
     ) -> Case:
         """One case; its events in time order, events of the same moment in file order."""
         mapping = self.mapping
-        trace_id = safe_id(f"{mapping.name}-{case_id}")
+        trace_id = safe_id(f"{mapping.name}-{case_id}", MAX_TRACE_ID)
         built = Case(trace_id, [], position, len(events), None)
         timed = []
         for index, event in enumerate(events):
@@ -142,7 +143,7 @@ class CaseBuilder:
         if mapping.entity_system is not None:
             entity["system"] = mapping.entity_system
         first, last = known[0], known[-1]
-        key = f"{mapping.name}:{safe_id(case_id, 120)}"
+        key = safe_id(f"{mapping.name}:{case_id}", MAX_TRACE_ID)
         add = built.envelopes.append
         add(self._start(trace_id, key, case_id, case, entity, first[2], first[3]))
         spot = _Spot(_Instances(), entity)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from traces.importers.case import (
+    MAX_TRACE_ID,
     PART_BYTES,
     SOURCE_EVENT,
     SOURCE_PART,
@@ -85,9 +86,9 @@ class Trail:
     """Collects the envelopes of one case; ids and keys follow from the case and the mark."""
 
     def __init__(self, name: str, case_id: str, producer_id: str, system: str) -> None:
-        self.trace_id = safe_id(f"{name}-{case_id}")
+        self.trace_id = safe_id(f"{name}-{case_id}", MAX_TRACE_ID)
         self.system = system
-        self._key = f"{name}:{safe_id(case_id, 120)}"
+        self._key = safe_id(f"{name}:{case_id}", MAX_TRACE_ID)
         self._source = {"producer_id": producer_id, "system": system}
         self.envelopes: list[Envelope] = []
         self.source_events = 0
