@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 from django.core.exceptions import RequestDataTooBig
@@ -20,9 +20,14 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from decisiongraph.core.errors import TITLES, Problem, Violation, database_away
+from decisiongraph.core.errors import (
+    TITLES,
+    Problem,
+    Violation,
+    database_away,
+    not_authenticated,
+)
 from decisiongraph.core.telemetry import log
 
 MAX_LIMIT = 500
@@ -39,36 +44,6 @@ class JsonRenderer(BaseRenderer):
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
         """Bytes of one JSON value; nothing for an empty answer."""
         return b"" if data is None else orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS)
-
-
-class TenantAPIView(APIView):
-    """A view whose request has ``tenant`` and ``principal``, checked against ``permissions``."""
-
-    permissions: ClassVar[Mapping[str, str]] = {}
-    """Permission needed per HTTP method, for example ``{"GET": "read"}``; a method that is not
-    listed needs ``admin``, so that forgetting one closes the door."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse before the handler runs."""
-        super().initial(request, *args, **kwargs)
-        principal = getattr(request, "principal", None)
-        if principal is None:
-            raise not_authenticated()
-        method = (request.method or "GET").upper()
-        if method not in ("OPTIONS", "HEAD"):
-            principal.require(self.permissions.get(method, "admin"))
-        elif method == "HEAD":
-            principal.require(self.permissions.get("GET", "admin"))
-
-
-def not_authenticated(detail: str = "") -> Problem:
-    """401: who are you?"""
-    return Problem(
-        "auth.required",
-        401,
-        detail or "Send an API token as `Authorization: Bearer dg_...`, or sign in and send X-Tenant.",
-        headers={"WWW-Authenticate": 'Bearer realm="decisiongraph"'},
-    )
 
 
 class Query(BaseModel):

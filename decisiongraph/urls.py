@@ -1,0 +1,50 @@
+"""Every address. The roof wires the apps' own lists together and decides nothing."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularJSONAPIView, SpectacularSwaggerView
+
+import projections.urls
+import replays.urls
+import tenants.urls
+import traces.urls
+from decisiongraph.core import api, health
+
+
+def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404 as JSON under ``/api/``, as a page elsewhere."""
+    from decisiongraph.core.errors import Problem
+    from decisiongraph.core.middleware import refuse
+
+    if request.path.startswith("/api/"):
+        return api.not_found_view(request, exception)
+    return refuse(request, Problem("page.not_found", 404, "There is no page at this address."))
+
+
+api_urls = [
+    *tenants.urls.api_urls,
+    *traces.urls.api_urls,
+    *projections.urls.api_urls,
+    *replays.urls.api_urls,
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("schema.json", SpectacularJSONAPIView.as_view(), name="schema-json"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+]
+console_urls = [
+    *projections.urls.console_urls,
+    *traces.urls.console_urls,
+    *replays.urls.console_urls,
+    *tenants.urls.console_urls,
+]
+
+urlpatterns = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics_view),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(api_urls)),
+    path("t/<slug:slug>/", include(console_urls)),
+    *tenants.urls.root_urls,
+]
+handler404 = page_not_found

@@ -1,0 +1,160 @@
+"""Shapes of the log's requests and answers in the published schema."""
+
+from __future__ import annotations
+
+from decisiongraph.core.api.openapi import (
+    ANY_OBJECT,
+    INT,
+    STR,
+    WHEN,
+    JsonSchema,
+    array,
+    nullable,
+    obj,
+)
+from traces.domain.envelope import INGEST_TYPES, PLATFORM_TYPES
+
+_IDENTIFIER: JsonSchema = {"type": "string", "minLength": 1, "maxLength": 200}
+_SOURCE = obj(
+    {"producer_id": _IDENTIFIER, "system": _IDENTIFIER, "subsystem": nullable("string", maxLength=200)},
+    optional=("subsystem",),
+)
+_ACTOR = obj(
+    {
+        "actor_type": {"type": "string", "enum": ["agent", "person", "role", "system"]},
+        "actor_id": _IDENTIFIER,
+    }
+)
+
+_ENVELOPE = {
+    "event_id": nullable("string", maxLength=200, description="Made by the server (UUIDv7) when absent."),
+    "trace_seq": nullable("integer", minimum=0, description="Absent: the next one. Given: must be the exact next one."),
+    "event_type": {"type": "string", "enum": list(INGEST_TYPES)},
+    "schema_version": nullable("integer", minimum=1, default=1),
+    "occurred_at": nullable("string", format="date-time", description="RFC 3339 with offset; default: now."),
+    "source": _SOURCE,
+    "actor": _ACTOR,
+    "idempotency_key": {"type": "string", "minLength": 1, "maxLength": 200},
+    "correlation_id": nullable("string", maxLength=200),
+    "causation_event_id": nullable("string", maxLength=200),
+    "tags": {"type": ["array", "null"], "maxItems": 32, "items": {"type": "string", "maxLength": 64}},
+    "payload": ANY_OBJECT,
+}
+_OPTIONAL = (
+    "event_id", "trace_seq", "schema_version", "occurred_at", "correlation_id", "causation_event_id", "tags",
+)
+
+APPEND_REQUEST = obj(
+    {"trace_id": nullable("string", description="The path wins; if given, it must be equal."), **_ENVELOPE},
+    optional=("trace_id", "idempotency_key", *_OPTIONAL),
+    description="One decision event. `GET /event-types` has the schema of each payload.",
+)
+_BATCH_EVENT = obj({"trace_id": _IDENTIFIER, **_ENVELOPE}, optional=_OPTIONAL)
+BATCH_REQUEST = obj(
+    {
+        "events": {"type": "array", "maxItems": 500, "items": _BATCH_EVENT},
+        "atomic": {"type": "boolean", "default": True},
+    },
+    optional=("atomic",),
+)
+
+RECEIPT = obj(
+    {
+        "status": {"type": "string", "enum": ["created", "replayed", "valid"]},
+        "event_id": nullable("string"),
+        "trace_id": STR,
+        "trace_seq": nullable("integer"),
+        "log_seq": nullable("integer"),
+        "payload_hash": nullable("string"),
+        "leaf_hash": nullable("string"),
+    },
+    description="Proof of what was stored. Positions are null for `valid` (a dry run).",
+)
+_ITEM = obj(
+    {
+        "status": {"type": "string", "enum": ["created", "replayed", "valid", "refused"]},
+        "event_id": nullable("string"),
+        "trace_id": nullable("string"),
+        "trace_seq": nullable("integer"),
+        "log_seq": nullable("integer"),
+        "payload_hash": nullable("string"),
+        "leaf_hash": nullable("string"),
+        "code": STR,
+        "detail": STR,
+        "errors": array(obj({"path": STR, "code": STR, "detail": STR})),
+    },
+    optional=(
+        "event_id", "trace_id", "trace_seq", "log_seq", "payload_hash", "leaf_hash", "code", "detail", "errors",
+    ),
+)
+BATCH_RESULT = obj({"results": array(_ITEM)})
+
+EVENT = obj(
+    {
+        "log_seq": INT,
+        "event_id": STR,
+        "trace_id": STR,
+        "trace_seq": INT,
+        "event_type": {"type": "string", "enum": list(INGEST_TYPES + PLATFORM_TYPES)},
+        "schema_version": INT,
+        "occurred_at": WHEN,
+        "recorded_at": WHEN,
+        "source": _SOURCE,
+        "actor": obj({"actor_type": STR, "actor_id": STR}),
+        "idempotency_key": STR,
+        "correlation_id": nullable("string"),
+        "causation_event_id": nullable("string"),
+        "tags": array(STR),
+        "origin": {"type": "string", "enum": ["ingest", "import", "platform"]},
+        "principal": STR,
+        "payload_hash": nullable("string"),
+        "leaf_hash": STR,
+        "payload": {"type": ["object", "null"], "additionalProperties": True},
+    },
+    description="A stored event. `payload` is null once it was erased.",
+)
+
+EVENT_TYPES = obj(
+    {
+        "items": array(
+            obj(
+                {
+                    "name": STR,
+                    "origin": {"type": "string", "enum": ["ingest", "platform"]},
+                    "schema_version": INT,
+                    "description": STR,
+                    "schema": ANY_OBJECT,
+                    "example": ANY_OBJECT,
+                }
+            )
+        ),
+        "next": {"type": "null"},
+    }
+)
+
+REFUSALS = obj(
+    {
+        "counts": array(
+            obj({"producer_id": STR, "principal": STR, "code": STR, "count": INT, "first_at": WHEN, "last_at": WHEN})
+        ),
+        "items": array(
+            obj(
+                {
+                    "at": WHEN,
+                    "producer_id": STR,
+                    "principal": STR,
+                    "code": STR,
+                    "path": STR,
+                    "detail": STR,
+                    "trace_id": nullable("string"),
+                    "request_id": STR,
+                }
+            )
+        ),
+        "next": {"type": "null"},
+    }
+)
+
+__all__ = [
+    "APPEND_REQUEST", "BATCH_REQUEST", "BATCH_RESULT", "EVENT", "EVENT_TYPES", "RECEIPT", "REFUSALS",
+]

@@ -1,0 +1,191 @@
+"""The SQL of the log: lock, look, append. Nothing else writes ``traces_event`` and its body.
+
+``log_seq`` is 1, 2, 3, ... inside a tenant and commit order is sequence order, because every append
+first takes the tenant's advisory lock, as a statement of its own (a statement's snapshot is taken
+before it waits), and only then reads the last row. The primary key ``(tenant_id, log_seq)`` is the
+real guarantee. The append is the last statement of a short transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+from django.db import connection
+
+from decisiongraph.core.db import current_tenant_id
+
+LOCK_CLASS = 7
+"""First half of the advisory lock key; the second is the tenant number."""
+
+
+class NewEvent(NamedTuple):
+    """One row to append, complete but for what the whole call shares."""
+
+    log_seq: int
+    event_id: str
+    trace_id: str
+    trace_seq: int
+    event_type: str
+    schema_version: int
+    occurred_at: str
+    occurred_ts: datetime
+    producer_id: str
+    system: str
+    subsystem: str | None
+    actor_type: str
+    actor_id: str
+    idempotency_key: str
+    correlation_id: str | None
+    causation_event_id: str | None
+    tags: str
+    """PostgreSQL array literal."""
+    commitment: bytes
+    leaf_hash: bytes
+    payload: str
+    salt: bytes
+    payload_hash: bytes
+    content_hmac: bytes
+
+
+class KnownEvent(NamedTuple):
+    """What is stored under an idempotency key (or an event id)."""
+
+    log_seq: int
+    event_id: str
+    trace_id: str
+    trace_seq: int
+    event_type: str
+    schema_version: int
+    occurred_at: str
+    producer_id: str
+    system: str
+    subsystem: str | None
+    actor_type: str
+    actor_id: str
+    idempotency_key: str
+    correlation_id: str | None
+    causation_event_id: str | None
+    tags: Sequence[str]
+    leaf_hash: bytes
+    salt: bytes | None
+    """None once the body was erased."""
+    payload_hash: bytes | None
+    content_hmac: bytes | None
+
+
+class TraceState(NamedTuple):
+    """The last event of a trace."""
+
+    last_seq: int
+    finished: bool
+
+
+class Head(NamedTuple):
+    """The last event of the log."""
+
+    log_seq: int
+    recorded_at: datetime | None
+
+
+_HEAD = (
+    "SELECT log_seq, recorded_at FROM traces_event WHERE tenant_id = %s "
+    "ORDER BY log_seq DESC LIMIT 1"
+)
+_KNOWN_COLUMNS = (
+    "e.log_seq, e.event_id, e.trace_id, e.trace_seq, e.event_type, e.schema_version, e.occurred_at, "
+    "e.producer_id, e.system, e.subsystem, e.actor_type, e.actor_id, e.idempotency_key, "
+    "e.correlation_id, e.causation_event_id, e.tags, e.leaf_hash, b.salt, b.payload_hash, "
+    "b.content_hmac"
+)
+_KNOWN_BY_KEY = (
+    f"SELECT {_KNOWN_COLUMNS} FROM unnest(%b::text[], %b::text[]) AS k(producer_id, key) "
+    "JOIN traces_event e ON e.tenant_id = %s AND e.producer_id = k.producer_id "
+    "AND e.idempotency_key = k.key "
+    "LEFT JOIN traces_event_body b ON b.tenant_id = e.tenant_id AND b.log_seq = e.log_seq"
+)
+_TAKEN_IDS = "SELECT event_id FROM traces_event WHERE tenant_id = %s AND event_id = ANY(%b::text[])"
+_TRACES = (
+    "SELECT t.trace_id, last.trace_seq, last.event_type = 'TraceFinished' "
+    "FROM unnest(%b::text[]) AS t(trace_id) CROSS JOIN LATERAL ("
+    "SELECT e.trace_seq, e.event_type FROM traces_event e "
+    "WHERE e.tenant_id = %s AND e.trace_id = t.trace_id ORDER BY e.trace_seq DESC LIMIT 1) AS last"
+)
+# One statement writes both tables: one round trip, and no moment at which only one is written.
+_INSERT = """
+WITH input AS (
+    SELECT * FROM unnest(
+        %b::bigint[], %b::text[], %b::text[], %b::int[], %b::text[], %b::int[], %b::text[],
+        %b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
+        %b::text[], %b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::text[], %b::bytea[],
+        %b::bytea[], %b::bytea[]
+    ) AS i(log_seq, event_id, trace_id, trace_seq, event_type, schema_version, occurred_at,
+        occurred_ts, producer_id, system, subsystem, actor_type, actor_id, idempotency_key,
+        correlation_id, causation_event_id, tags, commitment, leaf_hash, payload, salt,
+        payload_hash, content_hmac)
+), envelope AS (
+    INSERT INTO traces_event (tenant_id, log_seq, event_id, trace_id, trace_seq, event_type,
+        schema_version, occurred_at, occurred_ts, recorded_at, producer_id, system, subsystem,
+        actor_type, actor_id, idempotency_key, correlation_id, causation_event_id, tags, origin,
+        principal, commitment, leaf_hash)
+    SELECT %s, log_seq, event_id, trace_id, trace_seq, event_type, schema_version, occurred_at,
+        occurred_ts, %s, producer_id, system, subsystem, actor_type, actor_id, idempotency_key,
+        correlation_id, causation_event_id, tags::text[], %s, %s, commitment, leaf_hash
+    FROM input
+)
+INSERT INTO traces_event_body (tenant_id, log_seq, payload, salt, payload_hash, content_hmac)
+SELECT %s, log_seq, payload, salt, payload_hash, content_hmac FROM input
+"""
+
+
+def _cursor() -> psycopg.Cursor[Any]:
+    """The driver's own cursor on Django's connection: binary arrays dump five times faster."""
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    return raw.cursor(binary=True)
+
+
+def lock() -> Head:
+    """Wait for the tenant's turn, then say where the log ends. Held until the transaction ends."""
+    tenant_id = current_tenant_id()
+    with connection.wrap_database_errors, _cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, tenant_id))
+        row = cursor.execute(_HEAD, (tenant_id,)).fetchone()
+    return Head(*row) if row else Head(0, None)
+
+
+def known(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KnownEvent]:
+    """Stored events by (producer id, idempotency key)."""
+    pairs = list(keys)
+    with connection.wrap_database_errors, _cursor() as cursor:
+        rows = cursor.execute(
+            _KNOWN_BY_KEY, ([p for p, _ in pairs], [k for _, k in pairs], current_tenant_id())
+        ).fetchall()
+    found = (KnownEvent(*row) for row in rows)
+    return {(event.producer_id, event.idempotency_key): event for event in found}
+
+
+def taken_ids(event_ids: Iterable[str]) -> set[str]:
+    """Which of these event ids exist."""
+    ids = list(event_ids)
+    if not ids:
+        return set()
+    with connection.wrap_database_errors, _cursor() as cursor:
+        return {row[0] for row in cursor.execute(_TAKEN_IDS, (current_tenant_id(), ids))}
+
+
+def traces(trace_ids: Iterable[str]) -> dict[str, TraceState]:
+    """The state of those traces that exist."""
+    with connection.wrap_database_errors, _cursor() as cursor:
+        rows = cursor.execute(_TRACES, (list(trace_ids), current_tenant_id())).fetchall()
+    return {row[0]: TraceState(row[1], row[2]) for row in rows}
+
+
+def insert(rows: Sequence[NewEvent], *, recorded_at: datetime, origin: str, principal: str) -> None:
+    """Append. The rows carry consecutive positions from the head that `lock` returned."""
+    tenant_id = current_tenant_id()
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    with connection.wrap_database_errors, _cursor() as cursor:
+        cursor.execute(_INSERT, (*columns, tenant_id, recorded_at, origin, principal, tenant_id))
