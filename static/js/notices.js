@@ -1,0 +1,70 @@
+// Toasts (polite, never stealing focus), copying, and what htmx could not do, in words.
+
+const KEEP_MS = 6000;
+const region = () => document.getElementById("toasts");
+
+export function toast(text, tone = "ok") {
+  const template = document.getElementById("toast-template");
+  if (!template || !region()) return;
+  const note = template.content.firstElementChild.cloneNode(true);
+  note.className = `toast tone-${tone}`;
+  note.querySelector("use").setAttribute("href", { bad: "#s-bad", warn: "#s-warn" }[tone] || "#s-ok");
+  note.querySelector("p").textContent = text;
+  region().append(note);
+  while (region().children.length > 4) region().firstElementChild.remove();
+  fade(note);
+}
+
+function fade(note) {
+  // Refusals stay until dismissed: they say what to do next.
+  if (note.matches(".tone-bad, .tone-error")) return;
+  const leave = () => {
+    if (note.matches(":hover, :focus-within")) setTimeout(leave, 2000);
+    else note.remove();
+  };
+  setTimeout(leave, KEEP_MS);
+}
+
+document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("#toasts [data-toast]").forEach(fade));
+if (document.readyState !== "loading") document.querySelectorAll("#toasts [data-toast]").forEach(fade);
+
+document.addEventListener("toast", (event) => {
+  if (event.detail?.text) toast(event.detail.text, event.detail.tone);
+});
+
+async function copy(button) {
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+  } catch {
+    toast("Your browser does not let this page use the clipboard.", "warn");
+    return;
+  }
+  const use = button.querySelector("use");
+  const before = use?.getAttribute("href");
+  use?.setAttribute("href", "#i-check");
+  setTimeout(() => use?.setAttribute("href", before), 1200);
+  toast(button.dataset.copied || "Copied.");
+}
+
+document.addEventListener("click", (event) => {
+  event.target.closest("[data-toast-close]")?.closest("[data-toast]")?.remove();
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  event.preventDefault();
+  event.stopPropagation();
+  copy(button);
+});
+
+// A refusal is problem+json with a sentence that says how to go on; a person's click shows it.
+// A refetch that live.js asked for says so on the panel itself (regions.js), not in a toast.
+function refused(event) {
+  const element = event.detail.elt;
+  if (element?.matches?.("[data-live]") && event.detail.requestConfig?.triggeringEvent?.type === "live") return;
+  const status = event.detail.xhr?.status;
+  let text = status ? `The server refused this (${status}). Try again in a moment.` : "The server did not answer. Nothing was changed as far as this page knows.";
+  try { text = JSON.parse(event.detail.xhr.responseText).detail || text; } catch { /* not JSON: keep the sentence */ }
+  toast(text, "bad");
+}
+document.addEventListener("htmx:responseError", refused);
+document.addEventListener("htmx:sendError", refused);
+document.addEventListener("htmx:timeout", refused);

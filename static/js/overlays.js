@@ -1,0 +1,72 @@
+// Menus are native popovers, dialogs native <dialog>: this only places, opens and walks them.
+
+const GAP = 4;
+
+function place(menu, invoker) {
+  const box = invoker.getBoundingClientRect();
+  const height = menu.offsetHeight;
+  const width = Math.max(menu.offsetWidth, menu.dataset.place ? box.width : 0);
+  const fitsBelow = box.bottom + GAP + height <= innerHeight;
+  const above = menu.dataset.place === "above" || (!fitsBelow && box.top > height + GAP);
+  const left = menu.dataset.place ? box.left : box.right - width;
+  // Set through the object model: the content policy forbids style attributes in markup only.
+  menu.style.insetInlineStart = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
+  menu.style.insetBlockStart = `${Math.max(8, above ? box.top - height - GAP : box.bottom + GAP)}px`;
+  if (menu.dataset.place) menu.style.minInlineSize = `${box.width}px`;
+}
+
+const items = (menu) => [...menu.querySelectorAll("a[href], button:not([disabled]), [role^=menuitem]")];
+
+document.addEventListener("toggle", (event) => {
+  const menu = event.target;
+  if (!(menu instanceof HTMLElement) || !menu.matches("[popover]")) return;
+  const invoker = document.querySelector(`[popovertarget="${CSS.escape(menu.id)}"]`);
+  const open = event.newState === "open";
+  invoker?.setAttribute("aria-expanded", String(open));
+  if (!open || !invoker) return;
+  place(menu, invoker);
+  if (menu.getAttribute("role") === "menu") items(menu)[0]?.focus();
+}, true);
+
+document.addEventListener("keydown", (event) => {
+  const menu = event.target instanceof Element && event.target.closest("[role=menu][popover]");
+  if (!menu) return;
+  const list = items(menu);
+  const at = list.indexOf(document.activeElement);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: list.length - 1 }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  list[(to + list.length) % list.length]?.focus();
+});
+
+addEventListener("resize", () => document.querySelectorAll("[popover]:popover-open").forEach((menu) => menu.hidePopover()));
+
+export function openDialog(dialog) {
+  if (!(dialog instanceof HTMLDialogElement) || dialog.open) return;
+  document.querySelectorAll("[popover]:popover-open").forEach((menu) => menu.hidePopover());
+  document.querySelectorAll("dialog[open]").forEach((other) => other.close());
+  dialog.showModal();
+}
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-dialog]");
+  if (opener) return openDialog(document.getElementById(opener.dataset.dialog));
+  const closer = event.target.closest("[data-close]");
+  if (closer) return closer.closest("dialog")?.close();
+  // A click on the backdrop is a click on the dialog itself, outside its box.
+  if (event.target instanceof HTMLDialogElement && event.target.open) {
+    const box = event.target.getBoundingClientRect();
+    const inside = event.clientX >= box.left && event.clientX <= box.right
+      && event.clientY >= box.top && event.clientY <= box.bottom;
+    if (!inside) event.target.close();
+  }
+  return undefined;
+});
+
+// A dialog fetched by htmx opens when it arrives: <dialog data-open>.
+document.addEventListener("htmx:afterSettle", () => {
+  document.querySelectorAll("dialog[data-open]").forEach((dialog) => {
+    delete dialog.dataset.open;
+    openDialog(dialog);
+  });
+});

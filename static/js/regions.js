@@ -1,0 +1,152 @@
+// Live regions: an element with data-live="<topic>" and hx-get + hx-trigger="live" is fetched
+// again when a message of that topic arrives: at most twice a second, the last one always, never
+// under an open menu or a typing hand. Rows that arrive glow once.
+
+const EVERY_MS = 500;
+const regions = new Map(); // id -> { last, timer, busy, again, pending }
+
+// Topics start with "tenant:"; an id inside one may itself hold spaces.
+export const topicsOf = (element) => (element.dataset.live || element.dataset.topics || "")
+  .split(/\s+(?=tenant:)/).map((topic) => topic.trim()).filter(Boolean);
+
+const keyOf = (element) => element.id || element.getAttribute("hx-get");
+const stateOf = (element) => {
+  const key = keyOf(element);
+  if (!regions.has(key)) regions.set(key, { last: 0, timer: 0, busy: false, again: false, pending: 0 });
+  return regions.get(key);
+};
+
+function occupied(element) {
+  if (element.querySelector(":popover-open, dialog[open]")) return true;
+  const open = document.querySelector("[popover]:popover-open");
+  if (open && element.querySelector(`[popovertarget="${CSS.escape(open.id)}"]`)) return true;
+  const active = document.activeElement;
+  return Boolean(active && element.contains(active) && active.matches("input:not([type=checkbox], [type=radio]), textarea, select"));
+}
+
+function fetchNow(element) {
+  const state = stateOf(element);
+  clearTimeout(state.timer);
+  state.timer = 0;
+  if (!element.isConnected) return;
+  if (state.busy) { state.again = true; return; }
+  if (occupied(element)) { state.timer = setTimeout(() => fetchNow(current(element)), 1000); return; }
+  state.last = Date.now();
+  state.pending = 0;
+  state.busy = true;
+  window.htmx.trigger(element, "live");
+  // htmx drops the request when a sync rule or a missing attribute says so: do not wait for ever.
+  setTimeout(() => { state.busy = false; }, 5000);
+}
+
+const current = (element) => (element.isConnected ? element : (element.id && document.getElementById(element.id)) || element);
+
+export function refresh(element) {
+  const state = stateOf(element);
+  if (element.dataset.liveMode === "announce" || element.hasAttribute("data-live-paused")) {
+    state.pending += 1;
+    announce(element, state.pending);
+    return;
+  }
+  if (state.timer) return;
+  const wait = Math.max(0, state.last + EVERY_MS - Date.now());
+  state.timer = setTimeout(() => fetchNow(current(element)), wait);
+}
+
+// "12 new" on a button; pressing it fetches. New rows never move under the pointer.
+function announce(element, count) {
+  for (const button of document.querySelectorAll(`[data-live-announce="${CSS.escape(element.id)}"]`)) {
+    button.hidden = false;
+    const slot = button.querySelector("[data-count]") || button;
+    slot.textContent = count > 999 ? "999+" : String(count);
+  }
+}
+
+export function onMessage(topic, message) {
+  for (const element of document.querySelectorAll("[data-live]")) {
+    if (!topicsOf(element).includes(topic)) continue;
+    const only = element.dataset.liveMessages;
+    if (only && message && !only.split(/[\s,]+/).includes(message)) continue;
+    refresh(element);
+  }
+}
+
+export const refreshAll = () => document.querySelectorAll("[data-live]").forEach((element) => {
+  if (element.dataset.liveMode !== "announce" && !element.hasAttribute("data-live-paused")) refresh(element);
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-live-announce]");
+  if (button) {
+    button.hidden = true;
+    const element = document.getElementById(button.dataset.liveAnnounce);
+    if (element) fetchNow(element);
+  }
+  const toggle = event.target.closest("[data-live-toggle]");
+  if (toggle) {
+    const element = document.getElementById(toggle.dataset.liveToggle);
+    if (!element) return;
+    const paused = element.toggleAttribute("data-live-paused");
+    toggle.setAttribute("aria-pressed", String(paused));
+    const word = toggle.querySelector("[data-toggle-word]");
+    if (word) word.textContent = paused ? "Go on" : "Pause";
+    toggle.querySelector("use")?.setAttribute("href", paused ? "#i-play" : "#i-pause");
+    if (!paused) {
+      document.querySelectorAll(`[data-live-announce="${CSS.escape(element.id)}"]`).forEach((each) => { each.hidden = true; });
+      fetchNow(element);
+    }
+  }
+});
+
+// --- swaps: keep what the person has chosen, let arrivals glow, say failure on the panel ---
+
+let before = null;
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const target = event.detail.target;
+  if (!target?.matches?.("[data-live]") || event.detail.isError) return;
+  before = {
+    id: target.id,
+    paused: target.hasAttribute("data-live-paused"),
+    keys: new Set([...target.querySelectorAll("[data-key]")].map((row) => row.dataset.key)),
+    open: new Set([...target.querySelectorAll("details[open][id]")].map((part) => part.id)),
+    scroll: target.querySelector(".table-wrap")?.scrollLeft || 0,
+  };
+});
+
+document.addEventListener("htmx:afterSwap", () => {
+  if (!before) return;
+  const target = document.getElementById(before.id);
+  if (target) {
+    if (before.paused) target.setAttribute("data-live-paused", "");
+    for (const id of before.open) document.getElementById(id)?.setAttribute("open", "");
+    if (before.keys.size) {
+      for (const row of target.querySelectorAll("[data-key]")) if (!before.keys.has(row.dataset.key)) row.classList.add("arrived");
+    }
+    const wrap = target.querySelector(".table-wrap");
+    if (wrap) wrap.scrollLeft = before.scroll;
+  }
+  before = null;
+});
+
+function settled(event) {
+  const element = event.detail.elt;
+  if (!element?.matches?.("[data-live]")) return;
+  const state = stateOf(element);
+  state.busy = false;
+  if (state.again) {
+    state.again = false;
+    refresh(current(element));
+  }
+}
+document.addEventListener("htmx:afterRequest", (event) => {
+  settled(event);
+  const element = event.detail.elt;
+  if (!element?.matches?.("[data-live]") || event.detail.successful) return;
+  if (element.querySelector(":scope > .error-line")) return;
+  const line = document.createElement("p");
+  line.className = "error-line";
+  line.textContent = "Could not be refreshed; this is what was last known. Trying again.";
+  (element.querySelector(":scope > .panel-head") || element.firstElementChild)?.after(line);
+  setTimeout(() => refresh(current(element)), 5000);
+});
