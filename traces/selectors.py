@@ -34,7 +34,8 @@ def _events(sql: str, arguments: Sequence[Any]) -> list[StoredEvent]:
     """Rows as stored events. The driver's own cursor: a replay reads tens of thousands a second."""
     connection.ensure_connection()
     raw: psycopg.Connection[Any] = connection.connection
-    with connection.wrap_database_errors, raw.cursor(binary=True) as cursor:
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+        cursor.format = psycopg.pq.Format.BINARY
         rows = cursor.execute(sql, arguments).fetchall()
     loads = orjson.loads
     return [

@@ -144,7 +144,9 @@ def _cursor() -> psycopg.Cursor[Any]:
     """The driver's own cursor on Django's connection: binary arrays dump five times faster."""
     connection.ensure_connection()
     raw: psycopg.Connection[Any] = connection.connection
-    return raw.cursor(binary=True)
+    cursor: psycopg.Cursor[Any] = psycopg.Cursor(raw)  # Django's own factory binds at the client
+    cursor.format = psycopg.pq.Format.BINARY
+    return cursor
 
 
 def lock() -> Head:
