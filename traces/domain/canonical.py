@@ -74,8 +74,8 @@ class Limits(NamedTuple):
 
 
 EVENT_LIMITS = Limits(MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_EVENT_NODES, "event")
-BODY_LIMITS = Limits(MAX_BODY_BYTES, MAX_EVENT_DEPTH + 2, MAX_BODY_EVENTS * (MAX_EVENT_NODES + 1) + 8, "body")
-"""A batch: the events sit two containers deep. Each event is then held to `EVENT_LIMITS`."""
+BODY_LIMITS = Limits(MAX_BODY_BYTES, 2 * MAX_EVENT_DEPTH, MAX_BODY_EVENTS * (MAX_EVENT_NODES + 1) + 8, "body")
+"""A batch as a whole, bounded roughly; each event in it is then held to `EVENT_LIMITS`."""
 
 
 class Batch(NamedTuple):
@@ -91,6 +91,7 @@ class NotCanonical(ValueError):
 
 # --- reading ---------------------------------------------------------------------------------
 
+_SMALLER = "Split it, or store large content elsewhere and send a reference."
 _DIGITS = bytes.maketrans(b"0123456789", b"0000000000")
 _LONG_RUN = b"0" * 16
 _LONG_INTEGER = re.compile(rb"(?:^|[\s\[:,-])([0-9]{16,})")
@@ -107,7 +108,7 @@ def parse(raw: bytes, *, limits: Limits = EVENT_LIMITS) -> JsonValue:
         raise MalformedJson(
             "",
             f"{limits.noun}.too_large",
-            f"The {limits.noun} has {size:,} bytes; at most {limits.max_bytes:,} are accepted. Store large content elsewhere and send a reference.",
+            f"The {limits.noun} has {size:,} bytes; at most {limits.max_bytes:,} are accepted. {_SMALLER}",
             413,
         )
     try:
@@ -169,7 +170,9 @@ def parse_batch(raw: bytes) -> Batch:
         raise MalformedJson("", "body.wrong_type", 'Send an object with the key "events".')
     for key in body:
         if key not in ("events", "atomic"):
-            raise MalformedJson(member("", key), "body.unknown_field", 'A batch has only the keys "events" and "atomic".')
+            raise MalformedJson(
+                member("", key), "body.unknown_field", 'A batch has only the keys "events" and "atomic".'
+            )
     events = body.get("events")
     if not isinstance(events, list):
         code = "body.wrong_type" if "events" in body else "body.missing_field"
@@ -204,7 +207,7 @@ def _require_event_limits(events: list[JsonValue], size: int) -> None:
                 raise MalformedJson(
                     path,
                     "event.too_large",
-                    f"The event has {length:,} bytes; at most {MAX_EVENT_BYTES:,} are accepted. Store large content elsewhere and send a reference.",
+                    f"The event has {length:,} bytes; at most {MAX_EVENT_BYTES:,} are accepted. {_SMALLER}",
                     413,
                 )
 

@@ -55,7 +55,9 @@ def _load() -> dict[str, EventType]:
     order = (*INGEST_TYPES, *PLATFORM_TYPES)
     strangers = found.keys() ^ set(order)
     if strangers:
-        raise ImportError(f"Files of {events.__name__} and the names in traces.domain.envelope differ: {sorted(strangers)}")
+        raise ImportError(
+            f"Files of {events.__name__} and the names in traces.domain.envelope differ: {sorted(strangers)}"
+        )
     return {name: found[name] for name in order}
 
 

@@ -96,7 +96,12 @@ def validate(
 
     trace_id = _trace_id(check, get("trace_id"), path_trace_id)
     if origin != "platform" and trace_id.startswith(REVIEW_PREFIX):
-        check.add("trace_id", "envelope.reserved_trace_id", f'Traces whose id begins with "{REVIEW_PREFIX}" are written by the platform alone.', 403)
+        check.add(
+            "trace_id",
+            "envelope.reserved_trace_id",
+            f'Traces whose id begins with "{REVIEW_PREFIX}" are written by the platform alone.',
+            403,
+        )
     event_id = check.text("event_id", get("event_id"), _SEGMENT, segment=True, optional=True)
     trace_seq = check.integer("trace_seq", get("trace_seq"), 0, MAX_SAFE_INTEGER)
     schema_version = check.integer("schema_version", get("schema_version"), 1, MAX_SCHEMA_VERSION)
@@ -159,7 +164,11 @@ class _Check:
     def unknown(self, given: dict[str, Any], known: frozenset[str], path: str) -> None:
         for key in given:
             if key not in known:
-                self.add(member(path, str(key)), "envelope.unknown_field", "The envelope has no such field. Put further data into the payload.")
+                self.add(
+                    member(path, str(key)),
+                    "envelope.unknown_field",
+                    "The envelope has no such field. Put further data into the payload.",
+                )
 
     def object(self, path: str, value: Any, known: frozenset[str]) -> dict[str, Any] | None:
         if isinstance(value, dict):
@@ -172,7 +181,15 @@ class _Check:
             self.add(path, "envelope.wrong_type", "The value must be an object.")
         return None
 
-    def text(self, path: str, value: Any, pattern: re.Pattern[str] = _IDENTIFIER, *, segment: bool = False, optional: bool = False) -> str | None:
+    def text(
+        self,
+        path: str,
+        value: Any,
+        pattern: re.Pattern[str] = _IDENTIFIER,
+        *,
+        segment: bool = False,
+        optional: bool = False,
+    ) -> str | None:
         """An identifier, or None when it is absent or bad."""
         if isinstance(value, str):
             if pattern.fullmatch(value) and (value.isascii() or len(value.encode()) <= MAX_IDENTIFIER_BYTES):
@@ -217,7 +234,11 @@ def _trace_id(check: _Check, value: Any, path_trace_id: str | None) -> str:
         return check.text("trace_id", value, _SEGMENT, segment=True) or ""
     inside = check.text("trace_id", path_trace_id, _SEGMENT, segment=True) or ""
     if value is not None and value != path_trace_id:
-        check.add("trace_id", "envelope.trace_mismatch", "The trace_id differs from the trace in the address. Send the same or leave it out.")
+        check.add(
+            "trace_id",
+            "envelope.trace_mismatch",
+            "The trace_id differs from the trace in the address. Send the same or leave it out.",
+        )
     return inside
 
 
@@ -232,7 +253,7 @@ def _occurred_at(check: _Check, value: Any) -> tuple[str | None, datetime | None
         check.add(
             "occurred_at",
             "envelope.invalid_time",
-            "The value must be an existing RFC 3339 date and time with an offset, for example 2026-01-31T09:41:07.112Z.",
+            "The value must be an existing RFC 3339 date and time with an offset, as 2026-01-31T09:41:07.112Z.",
         )
         return None, None
     return value, moment
@@ -244,7 +265,9 @@ def _actor_type(check: _Check, value: Any) -> str:
     if value is None:
         check.missing("actor.actor_type")
     else:
-        check.add("actor.actor_type", "envelope.not_allowed", "The value must be one of " + ", ".join(ACTOR_TYPES) + ".")
+        check.add(
+            "actor.actor_type", "envelope.not_allowed", "The value must be one of " + ", ".join(ACTOR_TYPES) + "."
+        )
     return ""
 
 
@@ -255,7 +278,11 @@ def _idempotency_key(check: _Check, value: Any, header: str | None) -> str:
             check.missing("idempotency_key")
             return ""
     elif header is not None and value != header:
-        check.add("idempotency_key", "envelope.key_mismatch", "The Idempotency-Key header says something else. Send the same or only one of the two.")
+        check.add(
+            "idempotency_key",
+            "envelope.key_mismatch",
+            "The Idempotency-Key header says something else. Send the same or only one of the two.",
+        )
         return ""
     if not isinstance(value, str):
         check.add("idempotency_key", "envelope.wrong_type", "The value must be text.")
@@ -306,7 +333,9 @@ def _body(check: _Check, event_type: Any, envelope: dict[str, Any], origin: str)
     elif not isinstance(event_type, str):
         check.add("event_type", "envelope.wrong_type", "The value must be text.")
     elif event_type not in CATALOG:
-        check.add("event_type", "event.unknown_type", "There is no such event type. GET /event-types lists them all.", 422)
+        check.add(
+            "event_type", "event.unknown_type", "There is no such event type. GET /event-types lists them all.", 422
+        )
     elif origin != "platform" and event_type in PLATFORM_TYPES:
         check.add("event_type", "event.platform_only", "Events of this type are written by the platform alone.", 403)
     else:
@@ -387,11 +416,21 @@ def leaf_envelope(
 
 def stored_leaf_envelope(event: StoredEvent, commitment: bytes) -> dict[str, Any]:
     """The same of a stored event, to check its leaf hash; works after the payload was erased."""
-    placed = (event.log_seq, event.event_id, event.trace_seq, event.occurred_at, event.recorded_at, event.origin, event.principal)
+    placed = (
+        event.log_seq,
+        event.event_id,
+        event.trace_seq,
+        event.occurred_at,
+        event.recorded_at,
+        event.origin,
+        event.principal,
+    )
     return _leaf(event, placed, commitment)
 
 
-def _leaf(said: Draft | StoredEvent, placed: tuple[int, str, int, str, str, str, str], commitment: bytes) -> dict[str, Any]:
+def _leaf(
+    said: Draft | StoredEvent, placed: tuple[int, str, int, str, str, str, str], commitment: bytes
+) -> dict[str, Any]:
     log_seq, event_id, trace_seq, occurred_at, recorded_at, origin, principal = placed
     return {
         "log_seq": log_seq,

@@ -6,7 +6,7 @@ nearly always the refused ones.
 
 from __future__ import annotations
 
-import json.decoder
+import json
 import math
 import re
 from typing import Any, Never
@@ -16,6 +16,7 @@ from traces.domain.violations import item, member
 MAX_SAFE_INTEGER = 2**53 - 1
 """The largest integer every JSON implementation reads exactly."""
 
+_STRING = json.JSONDecoder(strict=True)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _LITERALS: dict[str, tuple[str, Any]] = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
@@ -44,12 +45,18 @@ class MalformedJson(ValueError):
 
 def too_deep(path: str, max_depth: int, noun: str) -> MalformedJson:
     return MalformedJson(
-        path, f"{noun}.too_deep", f"Objects and arrays may be nested at most {max_depth} deep. Flatten the value or send it as text."
+        path,
+        f"{noun}.too_deep",
+        f"Objects and arrays may be nested at most {max_depth} deep. Flatten the value or send it as text.",
     )
 
 
 def too_many_nodes(path: str, max_nodes: int, noun: str) -> MalformedJson:
-    return MalformedJson(path, f"{noun}.too_many_nodes", f"At most {max_nodes:,} values are accepted. Store the data elsewhere and send a reference.")
+    return MalformedJson(
+        path,
+        f"{noun}.too_many_nodes",
+        f"At most {max_nodes:,} values are accepted. Store the data elsewhere and send a reference.",
+    )
 
 
 def scan(raw: bytes, max_depth: int, max_nodes: int, noun: str) -> Any:
@@ -71,7 +78,9 @@ def _undecodable(raw: bytes, error: UnicodeDecodeError, max_depth: int, max_node
     except MalformedJson as fault:
         if not fault.code.startswith("json.syntax"):
             return fault
-    return MalformedJson(scanner.path, "json.invalid_utf8", f"Byte {error.start} is not valid UTF-8. Encode the document as UTF-8.")
+    return MalformedJson(
+        scanner.path, "json.invalid_utf8", f"Byte {error.start} is not valid UTF-8. Encode the document as UTF-8."
+    )
 
 
 class _Scanner:
@@ -92,7 +101,11 @@ class _Scanner:
         value, end = self.value(start, "", 1)
         end = self.space(end)
         if end != len(self.text):
-            raise MalformedJson("", "json.trailing_data", f"Character {end} follows the end of the document. Send exactly one JSON value.")
+            raise MalformedJson(
+                "",
+                "json.trailing_data",
+                f"Character {end} follows the end of the document. Send exactly one JSON value.",
+            )
         return value
 
     def space(self, at: int) -> int:
@@ -110,13 +123,15 @@ class _Scanner:
             raise too_many_nodes(path, self.max_nodes, self.noun)
         first = self.text[at : at + 1]
         if first == '"':
-            return self.string(at + 1, path)
+            return self.string(at, path)
         if first in ("{", "["):
             if depth > self.max_depth:
                 raise too_deep(path, self.max_depth, self.noun)
             return self.object(at + 1, path, depth) if first == "{" else self.array(at + 1, path, depth)
         if _NOT_A_NUMBER.match(self.text, at):
-            raise MalformedJson(path, "json.not_a_number", "NaN and Infinity are not JSON. Send null or leave the key out.")
+            raise MalformedJson(
+                path, "json.not_a_number", "NaN and Infinity are not JSON. Send null or leave the key out."
+            )
         if first in _LITERALS:
             word, literal = _LITERALS[first]
             if self.text.startswith(word, at):
@@ -130,16 +145,23 @@ class _Scanner:
         if found[2]:
             value = float(found[0])
             if math.isinf(value):
-                raise MalformedJson(path, "json.number_overflow", "The number is too large for a double. Send it as a string.")
+                raise MalformedJson(
+                    path, "json.number_overflow", "The number is too large for a double. Send it as a string."
+                )
             return value, found.end()
         # Judged by length first: turning a very long run of digits into a number is expensive.
         if len(found[1]) > 17 or abs(int(found[1])) > MAX_SAFE_INTEGER:
-            raise MalformedJson(path, "json.integer_out_of_range", "The integer is beyond 2^53-1 and other programs would read it wrongly. Send it as a string.")
+            raise MalformedJson(
+                path,
+                "json.integer_out_of_range",
+                "The integer is beyond 2^53-1 and other programs would read it wrongly. Send it as a string.",
+            )
         return int(found[1]), found.end()
 
     def string(self, at: int, path: str) -> tuple[str, int]:
+        """The text whose opening quotation mark is at ``at``."""
         try:
-            value, end = json.decoder.scanstring(self.text, at, True)
+            value, end = _STRING.raw_decode(self.text, at)
         except json.JSONDecodeError as error:
             raise MalformedJson(path, "json.syntax", f"Not JSON: {error.msg} at character {error.pos}.") from None
         require_text(value, path)
@@ -154,10 +176,12 @@ class _Scanner:
             if not self.text.startswith('"', at):
                 self.fail(path, at, "the name of a member in double quotes")
             self.path = path
-            key, at = self.string(at + 1, path)
+            key, at = self.string(at, path)
             inside = member(path, key)
             if key in result:
-                raise MalformedJson(inside, "json.duplicate_key", "The key is given twice in the same object. Keep one.")
+                raise MalformedJson(
+                    inside, "json.duplicate_key", "The key is given twice in the same object. Keep one."
+                )
             at = self.space(at)
             if not self.text.startswith(":", at):
                 self.fail(inside, at, "a colon")
@@ -188,9 +212,15 @@ class _Scanner:
 def require_text(value: str, path: str) -> None:
     """Refuse what no PostgreSQL text and no UTF-8 document can hold."""
     if "\0" in value:
-        raise MalformedJson(path, "json.nul", "The character U+0000 cannot be stored. Remove it or encode the content, for example as base64.")
+        raise MalformedJson(
+            path,
+            "json.nul",
+            "The character U+0000 cannot be stored. Remove it or encode the content, for example as base64.",
+        )
     if not value.isascii() and _SURROGATE.search(value):
-        raise MalformedJson(path, "json.lone_surrogate", "A surrogate stands without its pair. Send the whole character.")
+        raise MalformedJson(
+            path, "json.lone_surrogate", "A surrogate stands without its pair. Send the whole character."
+        )
 
 
 def require_values(root: Any, max_depth: int, max_nodes: int, noun: str, path: str = "") -> None:
@@ -208,10 +238,14 @@ def require_values(root: Any, max_depth: int, max_nodes: int, noun: str, path: s
             continue
         elif isinstance(value, int):
             if abs(value) > MAX_SAFE_INTEGER:
-                raise MalformedJson(where, "json.integer_out_of_range", "The integer is beyond 2^53-1. Send it as a string.")
+                raise MalformedJson(
+                    where, "json.integer_out_of_range", "The integer is beyond 2^53-1. Send it as a string."
+                )
         elif isinstance(value, float):
             if not math.isfinite(value):
-                raise MalformedJson(where, "json.not_a_number", "NaN and Infinity are not JSON. Send null or leave the key out.")
+                raise MalformedJson(
+                    where, "json.not_a_number", "NaN and Infinity are not JSON. Send null or leave the key out."
+                )
         elif isinstance(value, (dict, list)):
             if depth > max_depth:
                 raise too_deep(where, max_depth, noun)

@@ -14,8 +14,16 @@ from typing import Any, NamedTuple
 from traces.domain.canonical import jcs, strings
 from traces.domain.violations import Violation, member
 
-_NAMES = r"(?:password|passwd|passphrase|pwd|client[_-]?secret|secret[_-]?(?:access[_-]?)?key|api[_-]?key|access[_-]?token|auth[_-]?token|private[_-]?key)"
-_PLACEHOLDER = r"(?![*<\[{$%#]|x{4,}|\.{3}|(?:null|none|redacted|masked|hidden|removed|changeme|required|expired|invalid|missing|unset|true|false)\b)"
+_NAMES = (
+    r"(?:password|passwd|passphrase|pwd|client[_-]?secret|secret[_-]?(?:access[_-]?)?key|api[_-]?key"
+    r"|access[_-]?token|auth[_-]?token|private[_-]?key)"
+)
+"""What a password is called."""
+_PLACEHOLDER = (
+    r"(?![*<\[{$%#]|x{4,}|\.{3}|(?:null|none|redacted|masked|hidden|removed|changeme|required|expired|invalid"
+    r"|missing|unset|true|false)\b)"
+)
+"""Not what stands in the place of one."""
 
 
 class Pattern(NamedTuple):
@@ -99,7 +107,8 @@ class Found(NamedTuple):
         return Violation(
             self.path,
             "event.secret_found",
-            f"This looks like a credential ({self.pattern}). The log is append-only: remove it, revoke it, and send a reference instead.",
+            f"This looks like a credential ({self.pattern}). The log never forgets: "
+            "revoke it, leave it out and send a reference instead.",
             422,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from traces.domain.envelope import StoredEvent
@@ -76,7 +77,7 @@ class Phase(NamedTuple):
     key: str
     """``input policy human action finish``"""
     title: str
-    count: str
+    counted: str
     """For example ``2 events, 2 from review``."""
     tone: str
     x: str
@@ -281,7 +282,16 @@ def _phase(keys: list[str], rows: list[Row], start: int, scale: _Scale) -> Phase
     end = rows[-1].offset_ms
     x = scale.at(start)
     tone = "human" if key == "human" else "run"
-    return Phase(key, title, ", ".join(counts), tone, _percent(x), _percent(scale.at(end) - x), duration(end - start), tuple(rows))
+    return Phase(
+        key,
+        title,
+        ", ".join(counts),
+        tone,
+        _percent(x),
+        _percent(scale.at(end) - x),
+        duration(end - start),
+        tuple(rows),
+    )
 
 
 def _strip(rows: list[Row], total: int) -> tuple[Stretch, ...]:
@@ -298,7 +308,8 @@ def _strip(rows: list[Row], total: int) -> tuple[Stretch, ...]:
             begin = stretches.pop()[1]
         stretches.append((kind, begin, row.offset_ms))
     return tuple(
-        Stretch(kind, _percent(begin / total * 100), _percent((end - begin) / total * 100)) for kind, begin, end in stretches
+        Stretch(kind, _percent(begin / total * 100), _percent((end - begin) / total * 100))
+        for kind, begin, end in stretches
     )
 
 
@@ -363,7 +374,7 @@ class _Scale:
 
 def _long_gaps(offsets: list[int]) -> list[tuple[int, int]]:
     """Gaps far longer than the usual one, the longest few; neighbours are one fold."""
-    gaps = [(b - a, a, b) for a, b in zip(offsets, offsets[1:], strict=False) if b > a]
+    gaps = [(b - a, a, b) for a, b in pairwise(offsets) if b > a]
     if len(gaps) < 2:
         return []
     usual = sorted(length for length, _, _ in gaps)[(len(gaps) - 1) // 2]

@@ -15,6 +15,8 @@ SECRETS = [
     ("Authorization: " + "Bearer " + BODY, "bearer_token"),
     ("authorization:\tbearer\t" + BODY + "==", "bearer_token"),
     ("bearer " + "eyJhbGciOiJIUzI1NiJ9." + BODY + "." + BODY, "bearer_token"),
+    ("Bearer " + "abcdefghijklmnopqrstuvwxyz", "bearer_token"),
+    ("xox" + "b-abcdefghijklmnop", "slack_token"),
     ("token is xox" + "b-123456789012-abcdefABCDEF", "slack_token"),
     ("(xox" + "p-1234567890-0987654321)", "slack_token"),
     ("gh" + "p_" + BODY, "github_token"),
@@ -120,7 +122,14 @@ def test_words_are_not_credentials(text: str) -> None:
 
 
 def test_a_long_text_is_searched_in_linear_time() -> None:
-    for text in ("sk-" * 60_000, "bearer " * 30_000, "password" * 25_000, "a_" * 90_000 + "key:", "password:" + "a" * 200_000, "-----BEGIN " * 20_000):
+    for text in (
+        "sk-" * 60_000,
+        "bearer " * 30_000,
+        "password" * 25_000,
+        "a_" * 90_000 + "key:",
+        "password:" + "a" * 200_000,
+        "-----BEGIN " * 20_000,
+    ):
         find_secret({"a": text})
 
 
