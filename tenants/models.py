@@ -55,9 +55,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=models.Q(email=Lower("email")), name="tenants_user_email_lower"
-            )
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="tenants_user_email_lower")
         ]
 
     def __str__(self) -> str:
@@ -126,9 +124,7 @@ class Membership(TenantModel):
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "user"], name="tenants_membership_user"),
-            models.CheckConstraint(
-                condition=models.Q(role__in=ROLES), name="tenants_membership_role"
-            ),
+            models.CheckConstraint(condition=models.Q(role__in=ROLES), name="tenants_membership_role"),
         ]
 
     def __str__(self) -> str:
@@ -149,9 +145,7 @@ class ApiToken(TenantModel):
     scopes = models.JSONField(default=list)
     producers = models.JSONField(null=True, blank=True)
     """Producer ids the token may speak for; ``None`` = any."""
-    created_by = models.ForeignKey(
-        User, null=True, on_delete=models.PROTECT, related_name="+", editable=False
-    )
+    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+", editable=False)
     created_by_label = models.CharField(max_length=254, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -162,9 +156,7 @@ class ApiToken(TenantModel):
     SCOPES: ClassVar = SCOPES
 
     class Meta(TenantModel.Meta):
-        indexes: ClassVar = [
-            models.Index(fields=["tenant", "-created_at", "id"], name="tenants_apitoken_list")
-        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "-created_at", "id"], name="tenants_apitoken_list")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.id})"
@@ -217,9 +209,7 @@ class SocketTicket(TenantModel):
     expires_at = models.DateTimeField()
 
     class Meta(TenantModel.Meta):
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["tenant", "digest"], name="tenants_ticket_digest")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant", "digest"], name="tenants_ticket_digest")]
 
     def __str__(self) -> str:
         return f"ticket {self.pk}"

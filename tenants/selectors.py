@@ -68,16 +68,12 @@ def member(tenant: Tenant, member_id: int) -> Membership | None:
         return Membership.objects.select_related("user").filter(pk=member_id).first()
 
 
-def tokens(
-    tenant: Tenant, *, after: tuple[str, str] | None = None, limit: int = 500
-) -> list[ApiToken]:
+def tokens(tenant: Tenant, *, after: tuple[str, str] | None = None, limit: int = 500) -> list[ApiToken]:
     """Tokens, newest first, up to ``limit + 1``; ``after`` is (created_at, id) of the last seen."""
     with tenant_tx(tenant):
         rows = ApiToken.objects.all()
         if after is not None:
-            rows = rows.filter(
-                Q(created_at__lt=after[0]) | Q(created_at=after[0], id__gt=after[1])
-            )
+            rows = rows.filter(Q(created_at__lt=after[0]) | Q(created_at=after[0], id__gt=after[1]))
         return list(rows.order_by("-created_at", "id")[: limit + 1])
 
 
@@ -102,9 +98,7 @@ def audit_entries(
         if before_id is not None:
             rows = rows.filter(pk__lt=before_id)
         if action:
-            rows = rows.filter(
-                **({"action__startswith": action} if action.endswith(".") else {"action": action})
-            )
+            rows = rows.filter(**({"action__startswith": action} if action.endswith(".") else {"action": action}))
         if actor:
             rows = rows.filter(actor=actor)
         if target:

@@ -71,9 +71,7 @@ def _check_header(request: HttpRequest, tenant: Tenant) -> None:
     """A token carries its tenant; a header that names another one is a mistake worth telling."""
     slug = request.headers.get("X-Tenant")
     if slug is not None and slug != tenant.slug:
-        raise Problem(
-            "tenant.not_found", 404, f"This token does not belong to a tenant {slug[:50]!r}."
-        )
+        raise Problem("tenant.not_found", 404, f"This token does not belong to a tenant {slug[:50]!r}.")
 
 
 def _check_csrf(request: HttpRequest) -> None:
@@ -88,7 +86,7 @@ def _check_csrf(request: HttpRequest) -> None:
         )
 
 
-def Needs(permission: str) -> type[BasePermission]:  # noqa: N802 - reads like the class it makes
+def Needs(permission: str) -> type[BasePermission]:
     """A permission class: ``permission_classes = [Needs("operate")]``."""
 
     class Permission(BasePermission):

@@ -14,7 +14,7 @@ class ApiAuthenticationScheme(OpenApiAuthenticationExtension):
     """How the schema describes the two ways in."""
 
     target_class = "tenants.access.http.ApiAuthentication"
-    name = ["token", "session"]  # noqa: RUF012 - the extension's own protocol
+    name = ["token", "session"]
     match_subclasses = True
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:

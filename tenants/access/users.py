@@ -15,9 +15,7 @@ from tenants.models import Tenant, User
 
 def no_such_tenant(slug: str) -> Problem:
     """404 in the same words for a tenant that does not exist and for one that is not yours."""
-    return Problem(
-        "tenant.not_found", 404, f"There is no tenant {slug[:50]!r} that you are a member of."
-    )
+    return Problem("tenant.not_found", 404, f"There is no tenant {slug[:50]!r} that you are a member of.")
 
 
 def enter(user: User | AbstractBaseUser | AnonymousUser, slug: str) -> tuple[Tenant, Principal]:

@@ -42,10 +42,7 @@ class Actor:
         """Why it is refused and how to get it, as one sentence."""
         allows = MEANING.get(permission, permission)
         if self.kind == "token":
-            return (
-                f"This needs the permission '{permission}' ({allows}). "
-                f"Use a token with the scope '{permission}'."
-            )
+            return f"This needs the permission '{permission}' ({allows}). Use a token with the scope '{permission}'."
         roles = " or ".join(roles_with(permission)) or "nobody"
         return (
             f"This needs the permission '{permission}' ({allows}). "

@@ -8,12 +8,13 @@ from tenants.services.people import (
     find_or_create_user,
     invite_member,
     open_link,
+    password_problem,
     reset_link,
     set_password,
     set_user_active,
     use_link,
 )
-from tenants.services.sign_in import forget_attempts, sign_in
+from tenants.services.sign_in import forget_attempts, sign_in, try_sign_in
 from tenants.services.tenants import create_tenant, rename_tenant, sync_groups
 from tenants.services.tokens import (
     consume_ticket,
@@ -36,6 +37,7 @@ __all__ = [
     "issue_ticket",
     "note_token_use",
     "open_link",
+    "password_problem",
     "record_audit",
     "record_refusal",
     "rename_tenant",
@@ -45,5 +47,6 @@ __all__ = [
     "set_user_active",
     "sign_in",
     "sync_groups",
+    "try_sign_in",
     "use_link",
 ]

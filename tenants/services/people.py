@@ -39,20 +39,29 @@ def find_or_create_user(email: str, *, name: str = "") -> User:
     return user
 
 
-def set_password(user: User, password: str) -> None:
-    """Check a new password, store it, end every session of the person."""
+def password_problem(user: User, password: str, again: str) -> Problem | None:
+    """What is wrong with a password somebody chose, or ``None``."""
+    if password != again:
+        return Problem("user.password_differs", 422, "The two passwords differ. Type them again.")
+    if len(password) > 1000 or "\x00" in password:
+        return Problem("user.password_weak", 422, "A password has at most 1,000 characters.")
     try:
         validate_password(password, user)
     except ValidationError as error:
-        raise Problem(
+        return Problem(
             "user.password_weak",
             422,
             "Choose another password.",
-            errors=[
-                {"path": "password", "code": "user.password_weak", "detail": text}
-                for text in error.messages
-            ],
-        ) from None
+            errors=[{"path": "password", "code": "user.password_weak", "detail": text} for text in error.messages],
+        )
+    return None
+
+
+def set_password(user: User, password: str) -> None:
+    """Check a new password, store it, end every session of the person."""
+    refused = password_problem(user, password, password)
+    if refused is not None:
+        raise refused
     user.set_password(password)
     user.session_epoch += 1
     user.save(update_fields=["password", "session_epoch"])
@@ -77,9 +86,7 @@ def add_member(tenant: Tenant, *, principal: Actor, user: User, role: str) -> Me
     return member
 
 
-def invite_member(
-    tenant: Tenant, *, principal: Actor, email: str, role: str, name: str = ""
-) -> tuple[Membership, str]:
+def invite_member(tenant: Tenant, *, principal: Actor, email: str, role: str, name: str = "") -> tuple[Membership, str]:
     """Invite by e-mail; the membership and the text of its one-time link (shown once).
 
     The answer is the same whether the platform knows the address or not. Nothing is active before
@@ -136,9 +143,7 @@ def reset_link(tenant: Tenant, *, principal: Actor, member_id: int) -> tuple[Mem
 
 def open_link(text: str) -> tuple[Tenant, Membership]:
     """The tenant and membership of a one-time link. 404 for a used, old or foreign one."""
-    dead = Problem(
-        "link.not_found", 404, "This link was used already or is too old. Ask an admin for a new one."
-    )
+    dead = Problem("link.not_found", 404, "This link was used already or is too old. Ask an admin for a new one.")
     try:
         tenant_id, member_id, serial = signing.loads(text, salt=_LINK_SALT, max_age=LINK_SECONDS)
     except (signing.BadSignature, ValueError, TypeError):
@@ -147,9 +152,7 @@ def open_link(text: str) -> tuple[Tenant, Membership]:
     if tenant is None:
         raise dead
     with tenant_tx(tenant):
-        member = (
-            Membership.objects.select_related("user").filter(pk=member_id, link_serial=serial).first()
-        )
+        member = Membership.objects.select_related("user").filter(pk=member_id, link_serial=serial).first()
     if member is None or member.status == Membership.DEACTIVATED or not member.user.is_active:
         raise dead
     return tenant, member
@@ -170,9 +173,7 @@ def use_link(text: str, *, password: str, signed_in: User | None = None) -> tupl
         joining = member.status == Membership.INVITED
         if joining and user.has_usable_password():
             if signed_in is None or signed_in.pk != user.pk:
-                raise Problem(
-                    "link.sign_in_first", 403, f"Sign in as {user.email}, then open the link again."
-                )
+                raise Problem("link.sign_in_first", 403, f"Sign in as {user.email}, then open the link again.")
         elif not joining and _opens_more(tenant, user):
             raise _foreign_account()
         else:
@@ -219,9 +220,7 @@ def change_role(tenant: Tenant, *, principal: Actor, member_id: int, role: str) 
     return member
 
 
-def deactivate_member(
-    tenant: Tenant, *, principal: Actor, member_id: int, reason: str = ""
-) -> Membership:
+def deactivate_member(tenant: Tenant, *, principal: Actor, member_id: int, reason: str = "") -> Membership:
     """End a membership: permissions at once, their tokens and open sockets within a second.
 
     Somebody without another membership is signed out everywhere.
@@ -242,9 +241,7 @@ def deactivate_member(
         tokens = sorted(issued.values_list("id", flat=True))
         issued.update(revoked_at=clock.now())
         if not selectors.other_tenant_ids(tenant, member.user):
-            User.objects.filter(pk=member.user_id).update(
-                session_epoch=member.user.session_epoch + 1
-            )
+            User.objects.filter(pk=member.user_id).update(session_epoch=member.user.session_epoch + 1)
         record_audit(
             tenant,
             principal=principal,
@@ -275,9 +272,7 @@ def set_user_active(user: User, *, principal: Actor, active: bool) -> None:
 
 
 def _as_actor(tenant: Tenant, user: User) -> Actor:
-    return Actor(
-        "user", f"user:{user.email}", user.label, frozenset(), user_id=user.pk, tenant_id=tenant.pk
-    )
+    return Actor("user", f"user:{user.email}", user.label, frozenset(), user_id=user.pk, tenant_id=tenant.pk)
 
 
 def _link(tenant: Tenant, member: Membership) -> str:
@@ -290,18 +285,11 @@ def _shape(member: Membership) -> dict[str, str]:
 
 def _check_role(role: str) -> None:
     if role not in ROLES:
-        raise invalid(
-            "role", "member.role_unknown", f"There is no role {role!r}. Roles: {', '.join(ROLES)}."
-        )
+        raise invalid("role", "member.role_unknown", f"There is no role {role!r}. Roles: {', '.join(ROLES)}.")
 
 
 def _locked(member_id: int) -> Membership:
-    member = (
-        Membership.objects.select_for_update(of=("self",))
-        .select_related("user")
-        .filter(pk=member_id)
-        .first()
-    )
+    member = Membership.objects.select_for_update(of=("self",)).select_related("user").filter(pk=member_id).first()
     if member is None:
         raise not_found("member", str(member_id))
     return member
@@ -322,9 +310,7 @@ def _keep_one_admin(member: Membership) -> None:
         return
     others = Membership.objects.filter(role="admin", status=Membership.ACTIVE, user__is_active=True)
     if not others.exclude(pk=member.pk).exists():
-        raise Problem(
-            "member.last_admin", 409, "This is the tenant's last admin. Make somebody else admin first."
-        )
+        raise Problem("member.last_admin", 409, "This is the tenant's last admin. Make somebody else admin first.")
 
 
 def _opens_more(tenant: Tenant, user: User) -> bool:

@@ -64,6 +64,14 @@ def sign_in(request: HttpRequest | None, *, email: str, password: str, address: 
     return found
 
 
+def try_sign_in(request: HttpRequest, *, email: str, password: str, address: str) -> User | Problem:
+    """`sign_in` for the form that shows a refusal beside its fields and not as a page of its own."""
+    try:
+        return sign_in(request, email=email, password=password, address=address)
+    except Problem as problem:
+        return problem
+
+
 def take_attempt(kind: str, value: str) -> tuple[int, int]:
     """Count one attempt; how many there were in this window, and the seconds until it ends.
 

@@ -43,9 +43,7 @@ def create_tenant(slug: str, *, principal: Actor, name: str = "") -> Tenant:
                     after={"slug": slug, "name": tenant.name},
                 )
     except IntegrityError:
-        raise Problem(
-            "tenant.exists", 409, f"There is already a tenant {slug!r}. Choose another slug."
-        ) from None
+        raise Problem("tenant.exists", 409, f"There is already a tenant {slug!r}. Choose another slug.") from None
     return tenant
 
 

@@ -37,9 +37,7 @@ def secret_hmac(ident: str, secret: str, key: str | None = None) -> str:
 def secret_matches(token: ApiToken, secret: str) -> bool:
     """Compare in constant time, also under the retired keys of ``SECRET_KEY_FALLBACKS``."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return any(
-        hmac.compare_digest(secret_hmac(token.pk, secret, key), token.secret_hmac) for key in keys
-    )
+    return any(hmac.compare_digest(secret_hmac(token.pk, secret, key), token.secret_hmac) for key in keys)
 
 
 def create_token(
@@ -94,9 +92,7 @@ def create_token(
     return token, format_token(ident, secret)
 
 
-def revoke_token(
-    tenant: Tenant, *, principal: Actor, token_id: str, reason: str = ""
-) -> ApiToken:
+def revoke_token(tenant: Tenant, *, principal: Actor, token_id: str, reason: str = "") -> ApiToken:
     """End a token: within a second by the bell, within a minute if the bell is lost."""
     require(principal, "admin")
     with tenant_tx(tenant):
@@ -181,9 +177,7 @@ def _checked_scopes(scopes: Sequence[str]) -> list[str]:
     unknown = [scope for scope in chosen if scope not in SCOPES]
     if unknown or not chosen:
         what = f"Unknown scope {unknown[0]!r}. " if unknown else ""
-        raise invalid(
-            "scopes", "token.scopes_invalid", f"{what}Choose one or more of {', '.join(SCOPES)}."
-        )
+        raise invalid("scopes", "token.scopes_invalid", f"{what}Choose one or more of {', '.join(SCOPES)}.")
     return [scope for scope in SCOPES if scope in chosen]
 
 
