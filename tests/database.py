@@ -105,5 +105,3 @@ def exists(admin: psycopg.Connection[tuple[object, ...]], name: str) -> bool:
 def remove(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:
     """Drop a database, whoever is connected to it."""
     admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-

@@ -1,6 +1,6 @@
 """``make test``: find or install a browser, then run pytest on all processors.
 
-    python -m tests.run [pytest arguments]
+python -m tests.run [pytest arguments]
 """
 
 from __future__ import annotations

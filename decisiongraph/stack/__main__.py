@@ -13,7 +13,9 @@ from decisiongraph.stack.run import only_one, run
 
 def main(arguments: list[str]) -> int:
     """Run one command; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m decisiongraph.stack", description="The embedded stack of this checkout.")
+    parser = argparse.ArgumentParser(
+        prog="python -m decisiongraph.stack", description="The embedded stack of this checkout."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start database and broker, and leave them running")
     commands.add_parser("down", help="stop database and broker")

@@ -53,10 +53,14 @@ def sheltered(source: Path, label: str) -> Path:
     if not target.exists():
         SHELTER.mkdir(mode=0o755, parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{label}-", dir=SHELTER))
-        shutil.copytree(source, scratch / "copy", symlinks=True, ignore=shutil.ignore_patterns("*.a", "include", "*.pyc"))
+        shutil.copytree(
+            source, scratch / "copy", symlinks=True, ignore=shutil.ignore_patterns("*.a", "include", "*.pyc")
+        )
         for path in [scratch / "copy", *(scratch / "copy").rglob("*")]:
             if not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644)
+                path.chmod(
+                    0o755 if path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644
+                )
         try:
             (scratch / "copy").rename(target)
         except OSError:
@@ -95,10 +99,16 @@ def postgres_candidates(account: Account | None) -> list[Path]:
             binaries = copy / "pginstall/bin"
         if may_run(binaries / "initdb", account):
             folders.append(binaries)
-    system = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(re.sub(r"\D", "", path.parent.name) or 0))
+    system = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(re.sub(r"\D", "", path.parent.name) or 0)
+    )
     found = shutil.which("postgres")
     for folder in [*system, *([Path(found).resolve().parent] if found else [])]:
-        if folder not in folders and (folder / "initdb").exists() and major_version(folder / "postgres") >= OLDEST_POSTGRES:
+        if (
+            folder not in folders
+            and (folder / "initdb").exists()
+            and major_version(folder / "postgres") >= OLDEST_POSTGRES
+        ):
             folders.append(folder)
     return folders
 

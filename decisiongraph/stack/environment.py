@@ -116,7 +116,16 @@ def quietly(*argv: str) -> None:
 
 def pinned_uv(*where: str) -> tuple[str, ...]:
     """Arguments that let pip install the pinned uv."""
-    return ("install", "--quiet", "--require-hashes", "--only-binary", ":all:", *where, "-r", str(REQUIREMENTS / "uv.txt"))
+    return (
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        *where,
+        "-r",
+        str(REQUIREMENTS / "uv.txt"),
+    )
 
 
 def with_venv_and_pip() -> None:

@@ -49,7 +49,15 @@ def parts(port: int, state: Path) -> list[Part]:
 PYTHON = [sys.executable, "-m"]
 
 WEB = [*PYTHON, "granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "8", "--backlog", "2048"]
-WEB += ["--respawn-failed-workers", "--workers-kill-timeout", "5", "--no-ws", "decisiongraph.wsgi:application"]
+WEB += [
+    "--respawn-failed-workers",
+    "--respawn-interval",
+    "0.5",
+    "--workers-kill-timeout",
+    "5",
+    "--no-ws",
+    "decisiongraph.wsgi:application",
+]
 SOCKETS = [*PYTHON, "daphne", "--websocket_timeout", "-1", "--application-close-timeout", "5"]
 SOCKETS += ["decisiongraph.asgi:application"]
 CELERY = [*PYTHON, "celery", "-A", "decisiongraph.celery:app"]
@@ -159,4 +167,4 @@ def end_left_behind(state: Path, say: Callable[[str], None]) -> None:
     pids = {pid for pid in left_behind(state) if alive(pid)}
     if pids:
         say(f"ending {len(pids)} processes that an earlier run left behind")
-        end(pids, grace=15.0)
+        end(pids, grace=5.0)

@@ -120,31 +120,26 @@ def accepts(sockets: Path) -> bool:
 def running(data: Path, sockets: Path) -> int | None:
     """The process number of a live server on this data, or None once it is certain there is none.
 
-    After a kill -9 the lock file stays, its number may be a zombie's for a moment or belong to
-    somebody else by now, and old backends may still be finishing. The lock file is removed only when
-    no process works in the data folder any more: it is PostgreSQL's protection of the data.
+    After a kill -9 the lock files stay, their number may be a zombie's for a moment or belong to
+    somebody else by now, and old backends may still be finishing. Lock files are removed only when
+    no process works in the data folder any more: they are PostgreSQL's protection of the data.
     """
     deadline = time.monotonic() + 30
-    while (pid := lock_holder(data)) is not None:
-        if PROC.joinpath("self").exists():
-            workers = working_in(data)
-            if pid in workers:
-                if accepts(sockets):
-                    return pid
-            elif not workers:
-                (data / "postmaster.pid").unlink(missing_ok=True)
-                return None
-        elif alive(pid) and accepts(sockets):
-            return pid
-        elif not alive(pid):
+    while True:
+        pid = lock_holder(data)
+        workers = working_in(data) if PROC.joinpath("self").exists() else {pid} if pid and alive(pid) else set()
+        if not workers:
+            for leftover in (data / "postmaster.pid", sockets / f"{SOCKET_NAME}.lock"):
+                leftover.unlink(missing_ok=True)
             return None
+        if pid in workers and accepts(sockets):
+            return pid
         if time.monotonic() > deadline:
             raise StackError(
-                f"Process {pid} holds the database in {data} but does not answer. "
-                f"See the log of PostgreSQL; if it hangs, end it: kill -QUIT {pid}"
+                f"Process {pid or min(workers, key=str)} holds the database in {data} but does not answer. "
+                f"See the log of PostgreSQL; if it hangs, end it: kill -QUIT {pid or min(workers, key=str)}"
             )
         time.sleep(0.1)
-    return None
 
 
 def initialise(data: Path, account: Account | None, log: Path) -> None:
@@ -155,7 +150,15 @@ def initialise(data: Path, account: Account | None, log: Path) -> None:
         # An interrupted initdb leaves a torso it would refuse to touch.
         shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
     folder = binaries.postgres_folder(account)
-    argv = [str(folder / "initdb"), "-D", str(data), "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"]
+    argv = [
+        str(folder / "initdb"),
+        "-D",
+        str(data),
+        "--username=postgres",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--no-instructions",
+    ]
     if binaries.major_version(folder / "postgres") >= 17:
         argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     else:
@@ -175,24 +178,33 @@ def environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 
-def start(state: Path, account: Account | None, *, death_signal: int | None) -> tuple[int, subprocess.Popen[bytes] | None]:
+def start(
+    state: Path, account: Account | None, *, death_signal: int | None
+) -> tuple[int, subprocess.Popen[bytes] | None]:
     """A server that answers: its process number and, when we started it, our handle on it."""
     data, sockets = prepare_places(state, account)
     log = state / "log" / "postgres.log"
     if (data.parent / f"{data.name}.unfinished").exists():
         (data / "PG_VERSION").unlink(missing_ok=True)
     initialise(data, account, log)
-    for _attempt in range(3):
+    deadline = time.monotonic() + 60
+    failures = 0
+    while True:
         pid = running(data, sockets)
         if pid is not None:
             return pid, None
         child = launch(data, sockets, account, log, death_signal=death_signal)
-        if until(lambda: child.poll() is not None or accepts(sockets), seconds=60) and child.poll() is None:
-            return child.pid, child
-        # Old backends may have held the shared memory for a moment longer: look again.
-        child.send_signal(signal.SIGQUIT) if child.poll() is None else None
-        child.wait()
-    raise StackError(f"PostgreSQL does not start; its reasons are at the end of {log}")
+        while child.poll() is None and time.monotonic() < deadline:
+            if accepts(sockets):
+                return child.pid, child
+            time.sleep(0.05)
+        failures += 1
+        if failures == 3 or time.monotonic() >= deadline:
+            child.kill()
+            child.wait()
+            raise StackError(f"PostgreSQL does not start; its reasons are at the end of {log}")
+        # Shared memory of a killed server may linger for a moment.
+        time.sleep(0.5)
 
 
 def launch(

@@ -63,7 +63,11 @@ def bootstrap(where: Endpoints) -> None:
 
 def server_url(where: Endpoints) -> str:
     """Where to stand while creating the database: an embedded server's own, else the target itself."""
-    return make_conninfo(where.database_url_admin, dbname="postgres") if where.embedded_database else where.database_url_admin
+    return (
+        make_conninfo(where.database_url_admin, dbname="postgres")
+        if where.embedded_database
+        else where.database_url_admin
+    )
 
 
 def create_roles(admin: psycopg.Connection[tuple[object, ...]]) -> None:

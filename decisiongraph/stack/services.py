@@ -48,7 +48,9 @@ def prepare_state(environ: Mapping[str, str]) -> Path:
         (state / "log").mkdir(parents=True, exist_ok=True)
         writable = os.access(state, os.W_OK | os.X_OK)
     except OSError as refused:
-        raise StackError(f"STATE_DIR {state} cannot be made: {refused.strerror}. Choose another: STATE_DIR=...") from refused
+        raise StackError(
+            f"STATE_DIR {state} cannot be made: {refused.strerror}. Choose another: STATE_DIR=..."
+        ) from refused
     if not writable or (state.stat().st_uid == 0 != os.geteuid()):
         raise StackError(f"STATE_DIR {state} belongs to another user. Choose another: STATE_DIR=...")
     return state

@@ -33,7 +33,9 @@ def pins(kind: str) -> dict[str, set[str]]:
 
 def explained() -> dict[str, list[str]]:
     """The rows of docs/dependencies.md by package name."""
-    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE
+    )
     return {name.strip(): [what.strip(), why.strip()] for name, what, why in rows if name.strip() != "package"}
 
 
