@@ -22,14 +22,8 @@ from tenants.access import Principal
 from tenants.models import Tenant
 from traces import selectors, store
 from traces.domain import canonical
-from traces.domain.draft import (
-    Draft,
-    content_canonical,
-    differing_fields,
-    leaf_envelope,
-    secret_in,
-    validate,
-)
+from traces.domain.content import content_canonical, differing_fields, leaf_envelope, secret_in
+from traces.domain.draft import Draft, validate
 from traces.domain.violations import Violation
 from traces.services import refusals
 from traces.services.results import Receipt, Refused, Result, batch_problem, refuse

@@ -11,16 +11,15 @@ from hypothesis import strategies as st
 
 from traces.domain.canonical import jcs, leaf_hash
 from traces.domain.catalog import CATALOG
-from traces.domain.draft import (
-    Draft,
+from traces.domain.content import (
     content,
     content_canonical,
     differing_fields,
     leaf_envelope,
     secret_in,
     stored_leaf_envelope,
-    validate,
 )
+from traces.domain.draft import Draft, validate
 from traces.domain.envelope import INGEST_TYPES, PLATFORM_TYPES, StoredEvent
 from traces.domain.moment import instant
 from traces.domain.violations import Violation

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from traces.domain.axis import LANE_END, MAX_FOLDS
 from traces.domain.catalog import CATALOG
 from traces.domain.envelope import StoredEvent
 from traces.domain.labels import duration, face, headline
-from traces.domain.timeline import LANE_END, MAX_FOLDS, Timeline, build
+from traces.domain.timeline import Timeline, build
 
 START = datetime(2026, 1, 12, 9, 41, 7, 112_000, tzinfo=UTC)
 
@@ -245,7 +246,7 @@ def test_any_history_can_be_drawn(history: list[tuple[str, int]], fold: bool, ra
     assert [r.trace_seq for r in shown] == list(range(len(events)))
     places = [percent(r.x) for r in shown]
     assert places == sorted(places)
-    assert 0 <= places[0]
+    assert places[0] >= 0
     assert places[-1] <= LANE_END + 0.01
     for row in shown:
         assert percent(row.bar_x) + percent(row.bar_width) == pytest.approx(percent(row.x), abs=0.011)
