@@ -9,7 +9,7 @@ import projections.urls
 import replays.urls
 import tenants.urls
 import traces.urls
-from decisiongraph.core import api, health
+from decisiongraph.core import api, console, health
 
 
 def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -45,6 +45,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_urls)),
     path("t/<slug:slug>/", include(console_urls)),
+    path("patterns", console.patterns, name="patterns"),
     *tenants.urls.root_urls,
 ]
 handler404 = page_not_found

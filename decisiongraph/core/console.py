@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from decisiongraph.core.templatetags.dg import samples
 
 
 class NavItem(NamedTuple):
@@ -33,3 +36,8 @@ NAV: tuple[NavItem, ...] = (
 def page(request: HttpRequest, section: str, **context: Any) -> dict[str, Any]:
     """The context of a page: its own values plus which rail entry is current."""
     return {"section": section, **context}
+
+
+def patterns(request: HttpRequest) -> HttpResponse:
+    """Every component and state with made-up values: the design's reference and screenshot test."""
+    return render(request, "patterns.html", {**samples.context(), "nav": NAV})

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from .words import visible
 
 MAX_NODES = 1500
-OPEN_DEPTH = 3
+OPEN_DEPTH = 4
 """Deeper levels start closed."""
 OPEN_ITEMS = 25
 """A longer list or object starts closed."""
