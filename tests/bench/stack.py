@@ -1,0 +1,153 @@
+"""A stack of its own for a benchmark: the real ``make run``, a fresh folder, free ports."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("DG_SHARED_DATA") or ROOT.parent / "shared" / "data")
+
+
+def free_ports() -> int:
+    """A port that is free and whose successor is, too."""
+    for _ in range(50):
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no two neighbouring ports are free")
+
+
+class Stack:
+    """A running stack and how to talk to it."""
+
+    def __init__(self, state: Path, port: int) -> None:
+        self.state, self.port = state, port
+        self.environ = os.environ | {
+            "STATE_DIR": str(state),
+            "PORT": str(port),
+            "LOG_LEVEL": "WARNING",
+            "DJANGO_SETTINGS_MODULE": "decisiongraph.settings",
+        }
+
+    def manage(self, *arguments: str) -> str:
+        """A management command of this stack; its output."""
+        return self.python(str(ROOT / "manage.py"), *arguments)
+
+    def python(self, *arguments: str) -> str:
+        """A Python process in this stack's environment; its output."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout
+
+    def tenant(self, slug: str, scopes: str = "ingest,read,operate") -> Client:
+        """A new tenant and a client that holds a token for it."""
+        self.manage("create_tenant", slug)
+        token = self.manage("create_token", "--tenant", slug, "--name", "bench", "--scopes", scopes).strip()
+        return Client(self.port, token, slug)
+
+
+class Client:
+    """HTTP with one kept connection, as a service would."""
+
+    def __init__(self, port: int, token: str, slug: str) -> None:
+        self.port, self.token, self.slug = port, token, slug
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def again(self) -> Client:
+        """The same client with a connection of its own."""
+        return Client(self.port, self.token, self.slug)
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json"
+    ) -> tuple[int, bytes]:
+        """Status and body."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        self.connection.request(method, f"/api/v1{path}", body, headers)
+        answer = self.connection.getresponse()
+        return answer.status, answer.read()
+
+    def get(self, path: str) -> Any:
+        """A 200 answer's JSON."""
+        status, body = self.send("GET", path)
+        if status != 200:
+            raise RuntimeError(f"GET {path}: {status} {body[:300]!r}")
+        return json.loads(body)
+
+    def post(self, path: str, value: Any, *, expect: int = 200) -> Any:
+        """The JSON of an answer with the expected status."""
+        status, body = self.send("POST", path, json.dumps(value).encode())
+        if status != expect:
+            raise RuntimeError(f"POST {path}: {status} {body[:300]!r}")
+        return json.loads(body)
+
+    def lag(self) -> int:
+        """The largest lag of the tenant's projections, in events."""
+        health = self.get("/projections/health")
+        return max((p["lag_events"] for p in health["projections"]), default=health["head"])
+
+    def await_lag_zero(self, timeout: float = 300) -> float:
+        """Seconds until every projection has applied the whole log."""
+        started = time.perf_counter()
+        while time.perf_counter() - started < timeout:
+            if self.lag() == 0:
+                return time.perf_counter() - started
+            time.sleep(0.02)
+        raise RuntimeError("the projections did not catch up")
+
+
+@contextmanager
+def running() -> Iterator[Stack]:
+    """A whole stack, ended and deleted afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="dg-bench-"))
+    stack = Stack(folder / "state", free_ports())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "decisiongraph.stack", "run"],
+        cwd=ROOT,
+        env=stack.environ,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == "ready":
+                break
+        else:
+            raise RuntimeError("the stack did not start; see " + str(stack.state / "log"))
+        yield stack
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
