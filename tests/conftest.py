@@ -42,6 +42,11 @@ def _choose_state() -> None:
 
 _choose_state()
 
+# pytest-django sets Django up only where settings were known before this file was read.
+import django  # noqa: E402
+
+django.setup()
+
 from tests import database  # noqa: E402  (the environment comes first)
 
 
