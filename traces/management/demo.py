@@ -87,7 +87,11 @@ def observe(trail: Trail, input_id: str, system: str, kind: str, ident: str, fac
 
 
 def evaluate(
-    trail: Trail, policy: tuple[str, str], decision: str, inputs: list[str], summary: str,
+    trail: Trail,
+    policy: tuple[str, str],
+    decision: str,
+    inputs: list[str],
+    summary: str,
     violations: list[dict[str, Any]] | None = None,
 ) -> None:
     """One policy decision."""
@@ -110,7 +114,11 @@ def ask(trail: Trail, policy: tuple[str, str], reason: str, number: int, cited: 
     if cited:
         trail.add(
             "PrecedentCited",
-            {"cited_trace_id": cited, "reason": "Same policy and cause.", "similarity_score": f"{rng.uniform(0.7, 0.95):.2f}"},
+            {
+                "cited_trace_id": cited,
+                "reason": "Same policy and cause.",
+                "similarity_score": f"{rng.uniform(0.7, 0.95):.2f}",
+            },
             after=0.8,
         )
     exception_id = f"EX-{number}"
@@ -141,13 +149,21 @@ def ask(trail: Trail, policy: tuple[str, str], reason: str, number: int, cited: 
     return granted
 
 
-def act(trail: Trail, number: int, action: str, system: str, entity: dict[str, Any], changes: list[dict[str, Any]]) -> str:
+def act(
+    trail: Trail, number: int, action: str, system: str, entity: dict[str, Any], changes: list[dict[str, Any]]
+) -> str:
     """Propose an action and commit it; the outcome of the trace."""
     rng = trail.rng
     action_id = f"act-{number}"
     trail.add(
         "ActionProposed",
-        {"action_id": action_id, "action_type": action, "target_entity": entity, "target_system": system, "changes": changes},
+        {
+            "action_id": action_id,
+            "action_type": action,
+            "target_entity": entity,
+            "target_system": system,
+            "changes": changes,
+        },
         after=0.6,
     )
     works = rng.random() < 0.94
@@ -175,7 +191,9 @@ def refund(rng: Random, number: int, cited: str | None) -> Trail:
     desk = rng.choice(["eu", "us"])
     booking, amount = code(rng), money(rng, 40, 1200)
     cap = Decimal("400.00") if desk == "eu" else Decimal("450.00")
-    trail = Trail(f"refund-{number}", f"refund-desk-{desk}", "refund-desk", f"refund-desk-{1 if desk == 'us' else 2}", rng)
+    trail = Trail(
+        f"refund-{number}", f"refund-desk-{desk}", "refund-desk", f"refund-desk-{1 if desk == 'us' else 2}", rng
+    )
     entity = {"entity_type": "booking", "entity_id": booking, "system": "res-core"}
     trail.add(
         "TraceStarted",
@@ -187,23 +205,52 @@ def refund(rng: Random, number: int, cited: str | None) -> Trail:
         },
         after=0,
     )
-    observe(trail, "in-booking", "res-core", "booking", booking, [fact("amount", amount, "decimal"), fact("fare_class", rng.choice("YMBH"))])
-    observe(trail, "in-flight", "ops-feed", "flight", f"HAT{rng.randrange(100, 300)}", [fact("status", rng.choice(["cancelled", "delayed"])), fact("delay_minutes", rng.randrange(60, 600), "int")])
+    observe(
+        trail,
+        "in-booking",
+        "res-core",
+        "booking",
+        booking,
+        [fact("amount", amount, "decimal"), fact("fare_class", rng.choice("YMBH"))],
+    )
+    observe(
+        trail,
+        "in-flight",
+        "ops-feed",
+        "flight",
+        f"HAT{rng.randrange(100, 300)}",
+        [fact("status", rng.choice(["cancelled", "delayed"])), fact("delay_minutes", rng.randrange(60, 600), "int")],
+    )
     trail.add(
         "EntityObserved",
-        {"entity": {"entity_type": "passenger", "entity_id": f"P-{rng.randrange(80000, 99999)}", "system": "res-core"}, "role": "related", "facts": [fact("tier", rng.choice(["none", "silver", "gold"]))]},
+        {
+            "entity": {
+                "entity_type": "passenger",
+                "entity_id": f"P-{rng.randrange(80000, 99999)}",
+                "system": "res-core",
+            },
+            "role": "related",
+            "facts": [fact("tier", rng.choice(["none", "silver", "gold"]))],
+        },
         after=0.5,
     )
     evaluate(trail, ("refund.fare_rules", "12"), "allow", ["in-booking", "in-flight"], "The fare rules allow a refund.")
     policy = ("refund.cap", "3")
-    changes = [{"field": "refund.amount", "from": None, "to": str(amount)}, {"field": "booking.status", "from": "cancelled", "to": "refunded"}]
+    changes = [
+        {"field": "refund.amount", "from": None, "to": str(amount)},
+        {"field": "booking.status", "from": "cancelled", "to": "refunded"},
+    ]
     if amount <= cap:
         evaluate(trail, policy, "allow", ["in-booking"], f"{amount} EUR is within the cap of {cap} EUR.")
         outcome = act(trail, number, "refund.issue", "res-core", entity, changes)
         finish(trail, outcome, f"Refunded {amount} EUR." if outcome == "success" else "The refund could not be booked.")
         return trail
     evaluate(
-        trail, policy, "require_exception", ["in-booking"], f"{amount} EUR exceeds the cap of {cap} EUR.",
+        trail,
+        policy,
+        "require_exception",
+        ["in-booking"],
+        f"{amount} EUR exceeds the cap of {cap} EUR.",
         [{"code": "EXCEEDS_CAP", "details": {"amount": str(amount), "cap": str(cap), "currency": "EUR"}}],
     )
     if ask(trail, policy, f"Flight cancelled by us, {amount} EUR paid.", number, cited):
@@ -222,13 +269,35 @@ def loan(rng: Random, number: int, cited: str | None) -> Trail:
     entity = {"entity_type": "application", "entity_id": ident, "system": "core-lending"}
     trail.add(
         "TraceStarted",
-        {"workflow": "loan.decision", "title": f"Loan of {amount:,} EUR, application {ident}", "primary_entity": entity, "context": {"amount": amount, "currency": "EUR"}},
+        {
+            "workflow": "loan.decision",
+            "title": f"Loan of {amount:,} EUR, application {ident}",
+            "primary_entity": entity,
+            "context": {"amount": amount, "currency": "EUR"},
+        },
         after=0,
     )
-    observe(trail, "in-application", "doc-intake", "application", ident, [fact("net_income", rng.randrange(18, 60) * 100, "int"), fact("payslips", rng.randrange(1, 4), "int")])
-    observe(trail, "in-bureau", "bureau-link", "report", f"BR-{number}", [fact("bureau_score", rng.randrange(580, 790), "int"), fact("open_loans", rng.randrange(0, 4), "int")])
+    observe(
+        trail,
+        "in-application",
+        "doc-intake",
+        "application",
+        ident,
+        [fact("net_income", rng.randrange(18, 60) * 100, "int"), fact("payslips", rng.randrange(1, 4), "int")],
+    )
+    observe(
+        trail,
+        "in-bureau",
+        "bureau-link",
+        "report",
+        f"BR-{number}",
+        [fact("bureau_score", rng.randrange(580, 790), "int"), fact("open_loans", rng.randrange(0, 4), "int")],
+    )
     policy = ("credit.dti", "7")
-    changes = [{"field": "offer.amount", "from": None, "to": amount}, {"field": "status", "from": "under_review", "to": "offer_issued"}]
+    changes = [
+        {"field": "offer.amount", "from": None, "to": amount},
+        {"field": "status", "from": "under_review", "to": "offer_issued"},
+    ]
     if ratio <= 0.38:
         evaluate(trail, policy, "allow", ["in-application", "in-bureau"], f"Debt to income {ratio:.2f}, limit 0.38.")
         outcome = act(trail, number, "loan.offer.issue", "core-lending", entity, changes)
@@ -236,7 +305,11 @@ def loan(rng: Random, number: int, cited: str | None) -> Trail:
         return trail
     decision = "require_exception" if ratio <= 0.43 else "deny"
     evaluate(
-        trail, policy, decision, ["in-application", "in-bureau"], f"Debt to income {ratio:.2f}, limit 0.38.",
+        trail,
+        policy,
+        decision,
+        ["in-application", "in-bureau"],
+        f"Debt to income {ratio:.2f}, limit 0.38.",
         [{"code": "DTI_EXCEEDED", "details": {"ratio": f"{ratio:.2f}", "limit": "0.38"}}],
     )
     if decision == "require_exception" and ask(trail, policy, f"Ratio {ratio:.2f}, stable income.", number, cited):
@@ -254,13 +327,28 @@ def access(rng: Random, number: int, cited: str | None) -> Trail:
     entity = {"entity_type": "employee", "entity_id": person, "system": "hr-core"}
     trail.add(
         "TraceStarted",
-        {"workflow": "access.grant", "title": f"Access of {person} to {system}", "primary_entity": entity, "context": {"system": system}},
+        {
+            "workflow": "access.grant",
+            "title": f"Access of {person} to {system}",
+            "primary_entity": entity,
+            "context": {"system": system},
+        },
         after=0,
     )
-    observe(trail, "in-role", "hr-core", "role", person, [fact("department", rng.choice(["finance", "ops", "sales"])), fact("clearance", rng.randrange(1, 4), "int")])
+    observe(
+        trail,
+        "in-role",
+        "hr-core",
+        "role",
+        person,
+        [fact("department", rng.choice(["finance", "ops", "sales"])), fact("clearance", rng.randrange(1, 4), "int")],
+    )
     sensitive = system in ("ledger", "payroll")
     evaluate(
-        trail, ("access.least_privilege", "2"), "allow" if not sensitive or rng.random() < 0.6 else "deny", ["in-role"],
+        trail,
+        ("access.least_privilege", "2"),
+        "allow" if not sensitive or rng.random() < 0.6 else "deny",
+        ["in-role"],
         "Role and clearance were compared with what the system asks for.",
     )
     if trail.script[-1][1]["payload"]["decision"] == "deny":

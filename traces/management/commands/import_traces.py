@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -189,6 +190,9 @@ class _Progress:
     def __init__(self, command: BaseCommand) -> None:
         self.out = command.stdout
         self.tty = self.out.isatty()
+        if self.tty:
+            # One line for every batch would tear the bar apart; elsewhere they are kept.
+            logging.getLogger("decisiongraph").setLevel(logging.WARNING)
         self.total = 0
         self.done = 0
         self.started = self.shown = time.monotonic()
