@@ -256,6 +256,7 @@ CHANNEL_LAYERS = {
     }
 }
 CELERY_BROKER_URL = ENDPOINTS.celery_url
+JOBS_APP = "decisiongraph.celery.app"
 
 # --- static files -------------------------------------------------------------------------------
 STATIC_URL = "/static/"

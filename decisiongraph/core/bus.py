@@ -19,8 +19,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from channels.layers import get_channel_layer
+from django.conf import settings
 from django.db import transaction
 from django.dispatch import Signal
+from django.utils.module_loading import import_string
 
 from decisiongraph.core.telemetry import log, metrics
 
@@ -176,8 +178,7 @@ class Sender:
                     self._topics.setdefault(topic, set()).update(messages)
 
     def _send_jobs(self, jobs: list[tuple[str, str]]) -> None:
-        from decisiongraph.celery import app
-
+        app = import_string(settings.JOBS_APP)
         waiting = list(jobs)
         try:
             while waiting:
