@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +19,6 @@ import pytest
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 OWNED = "DG_TEST_OWNED"
 """Set for the run and its workers when the state folder is temporary; the controller removes it."""
-
-_servers: list[subprocess.Popen[bytes]] = []
-"""Servers that this process started."""
 
 
 def _choose_state() -> None:
@@ -64,8 +60,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         from decisiongraph.stack import services
 
         services.erase(os.environ)
-        for child in _servers:
-            child.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -74,11 +68,7 @@ def stack() -> database.Endpoints:
     """Addresses of the running database server and broker."""
     from decisiongraph.stack import services
 
-    running = services.up({**os.environ, "DG_DATABASE": "decisiongraph"})
-    for server in (running.postgres, running.broker):
-        if server and server[1]:
-            _servers.append(server[1])
-    return running.endpoints
+    return services.up({**os.environ, "DG_DATABASE": "decisiongraph"}).endpoints
 
 
 @pytest.fixture(scope="session")

