@@ -10,6 +10,7 @@ const TOLD_AFTER_MS = 2_000;
 const address = document.body.dataset.socket || "";
 const cursors = new Map(); // log topic -> last log_seq seen; resumed from there
 const subscribed = new Set();
+const refused = new Set(); // topics the server said no to: asking again would not help
 
 let socket = null;
 let attempts = 0;
@@ -65,9 +66,9 @@ function syncTopics() {
   if (socket?.readyState !== WebSocket.OPEN) return;
   const topics = wanted();
   for (const topic of topics) {
-    if (subscribed.has(topic)) continue;
+    if (subscribed.has(topic) || refused.has(topic)) continue;
     subscribed.add(topic);
-    const frame = { type: "subscribe", topic, id: topic };
+    const frame = { type: "subscribe", topic };
     if (cursors.has(topic)) frame.after = cursors.get(topic);
     send(frame);
   }
@@ -103,7 +104,13 @@ function received(frame) {
     head(frame.data?.head);
     // The page was rendered moments ago; a first snapshot tells it nothing new.
     if (type === "state" || wasLive) onMessage(topic, frame.message || "");
-  } else if (type === "error" && topic) subscribed.delete(topic);
+  } else if (type === "error" && topic) {
+    if (frame.code === "topic.already_subscribed") return;
+    subscribed.delete(topic);
+    if (frame.code === "cursor.ahead") cursors.delete(topic); // the log was restored: start at its head
+    else if (frame.code !== "database.unavailable") refused.add(topic);
+    setTimeout(syncTopics, 3000);
+  }
 }
 
 function connect() {
@@ -119,6 +126,7 @@ function connect() {
     attempts = 0;
     heard = Date.now();
     subscribed.clear();
+    refused.clear();
     syncTopics();
     show("live");
     // Whatever happened meanwhile: read once from the database.

@@ -8,13 +8,16 @@ gives them their template names.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from django import template
 
-from . import charts, marks, tree, words
+from decisiongraph.core.templatetags.dg import charts, marks, tree, words
 
 register = template.Library()
 
-for name, function in {
+_FILTERS: dict[str, Callable[..., Any]] = {
     "number": words.number,
     "counted": words.counted,
     "duration": words.duration,
@@ -30,10 +33,11 @@ for name, function in {
     "event_word": marks.event_word,
     "event_tone": marks.event_tone,
     "event_mark": marks.event_mark,
-}.items():
+}
+for name, function in _FILTERS.items():
     register.filter(name, function)
 
-for name, tag in {
+_TAGS: dict[str, Callable[..., Any]] = {
     "when": words.when,
     "since": words.since,
     "countdown": words.countdown,
@@ -50,5 +54,6 @@ for name, tag in {
     "bars": charts.bars,
     "buckets": charts.buckets,
     "scorebar": charts.scorebar,
-}.items():
-    register.simple_tag(tag, name=name)
+}
+for name, function in _TAGS.items():
+    register.simple_tag(function, name=name)

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from .words import number, percent
+from decisiongraph.core.templatetags.dg.words import number, percent
 
 
 def progress(value: Any, maximum: Any = 100, label: str = "Progress", tone: str = "run", size: str = "") -> SafeString:

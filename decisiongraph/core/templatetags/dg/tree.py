@@ -6,13 +6,17 @@ string goes through `words.visible`; the tree is cut at `MAX_NODES` and says so.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from .words import visible
+from decisiongraph.core.templatetags.dg.words import visible
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*\Z", re.ASCII)
 
 MAX_NODES = 1500
 OPEN_DEPTH = 4
@@ -40,7 +44,8 @@ def payload(value: Any, name: str = "payload", limit: int = MAX_NODES) -> SafeSt
     budget = _Budget(int(limit))
     html = _node(str(name), value, str(name), 0, budget)
     note = (
-        f'<p class="tree-none">At least {budget.cut:,} more values are not drawn here; the raw JSON holds all of them.</p>'
+        f'<p class="tree-none">At least {budget.cut:,} more values are not drawn here; '
+        "the raw JSON holds all of them.</p>"
         if budget.cut
         else ""
     )
@@ -54,7 +59,7 @@ def _node(label: str, value: Any, path: str, depth: int, budget: _Budget) -> str
     budget.left -= 1
     key = _key(label, path)
     if isinstance(value, dict) and value:
-        children: Iterable[tuple[str, Any, str]] = ((str(k), v, f"{path}.{k}") for k, v in value.items())
+        children: Iterable[tuple[str, Any, str]] = ((str(k), v, _path(path, str(k))) for k, v in value.items())
         size = f"{len(value)} key" + ("" if len(value) == 1 else "s")
         return _branch(key, children, size, len(value), depth, budget)
     if isinstance(value, (list, tuple)) and value:
@@ -70,6 +75,11 @@ def _branch(
     is_open = " open" if depth < OPEN_DEPTH and length <= OPEN_ITEMS else ""
     body = "".join(_node(label, value, path, depth + 1, budget) for label, value, path in children)
     return f'<li><details{is_open}><summary>{key} <span class="p">{size}</span></summary><ul>{body}</ul></details></li>'
+
+
+def _path(parent: str, key: str) -> str:
+    """The path to copy: ``a.b`` for plain keys, ``a["…"]`` in JSON escapes for all others."""
+    return f"{parent}.{key}" if _PLAIN_KEY.match(key) else f"{parent}[{json.dumps(key)}]"
 
 
 def _key(label: str, path: str) -> str:

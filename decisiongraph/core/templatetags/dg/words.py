@@ -14,6 +14,7 @@ from decisiongraph.core import clock
 
 # Letters that render as nothing at all, and the joiner that hides between letters.
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u034f\u2800")
+_HIDING = frozenset(("Cc", "Cf", "Zl", "Zp", "Co", "Cs", "Cn"))
 _NAMED_BREAKS = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -87,11 +88,11 @@ def bytesize(value: Any) -> str:
     size = float(value)
     if size < 1024:
         return f"{size:.0f} bytes"
-    for unit in ("KiB", "MiB", "GiB"):
+    for unit in ("KiB", "MiB"):
         size /= 1024
         if size < 1024:
-            break
-    return f"{size:.1f} {unit}"
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} GiB"
 
 
 def percent(value: Any, maximum: Any = 1) -> str:
@@ -183,6 +184,15 @@ def countdown(value: Any, empty: str = "no deadline") -> SafeString:
     )
 
 
+def _hides(char: str) -> bool:
+    return char in _BLANK_LETTERS or unicodedata.category(char) in _HIDING
+
+
+def tooltip(value: Any) -> str:
+    """`visible` for an attribute, where no markup can stand: ``[U+202E]``."""
+    return "".join(f"[U+{ord(char):04X}]" if _hides(char) else char for char in str(value))
+
+
 def visible(value: Any) -> SafeString:
     """Hostile text made honest: escaped, with characters that hide or turn text around shown as
     ``U+202E`` marks, isolated so that it cannot reorder what stands beside it."""
@@ -194,7 +204,7 @@ def visible(value: Any) -> SafeString:
     for char in text:
         if char in _NAMED_BREAKS:
             parts.append(f'<span class="cc">{_NAMED_BREAKS[char]}</span>')
-        elif char in _BLANK_LETTERS or unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp", "Co", "Cs", "Cn"):
+        elif _hides(char):
             name = escape(unicodedata.name(char, "no name"))
             parts.append(f'<span class="cc" title="{name}">U+{ord(char):04X}</span>')
         else:
@@ -227,7 +237,7 @@ def short_id(value: Any, what: str = "id", keep: int = 12, href: str = "") -> Sa
         return mark_safe('<span class="mut">none</span>')
     label = visible(middle(value, keep))
     inner = format_html('<a href="{}">{}</a>', href, label) if href else label
-    return format_html('<span class="id" title="{}">{}{}</span>', value, inner, copy_button(value, what))
+    return format_html('<span class="id" title="{}">{}{}</span>', tooltip(value), inner, copy_button(value, what))
 
 
 def initials(value: Any) -> str:
