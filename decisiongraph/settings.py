@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,16 +47,20 @@ def _list(name: str, default: str) -> list[str]:
 
 
 def _kept_secret(path: Path) -> str:
-    """The embedded stack's own key: made once, kept beside its data, readable by its owner only."""
+    """The embedded stack's own key: made once, kept beside its data, readable by its owner only.
+
+    Written aside and linked into place, so that of two processes starting at once one wins and
+    neither reads half a key.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_urlsafe(64))
+        aside = path.with_name(f"{path.name}.{os.getpid()}")
+        handle = os.open(aside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(64))
+        with suppress(FileExistsError):
+            os.link(aside, path)
+        aside.unlink()
     return path.read_text().strip()
 
 
