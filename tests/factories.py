@@ -42,7 +42,7 @@ class TenantFactory(factory.Factory[Tenant]):
     name = factory.Faker("company")
 
     @classmethod
-    def _create(cls, model_class: type[Tenant], *args: Any, **values: Any) -> Tenant:
+    def _create(cls, model_class: type[Tenant], *args: Any, **values: Any) -> Tenant:  # noqa: ARG003
         return services.create_tenant(principal=system_principal(), **values)
 
 
@@ -61,7 +61,7 @@ class UserFactory(factory.Factory[User]):
     role = "viewer"
 
     @classmethod
-    def _create(cls, model_class: type[User], *args: Any, **values: Any) -> User:
+    def _create(cls, model_class: type[User], *args: Any, **values: Any) -> User:  # noqa: ARG003
         tenant, role = values.pop("tenant"), values.pop("role")
         user = services.find_or_create_user(values["email"], name=values["name"])
         user.password = password_hash()

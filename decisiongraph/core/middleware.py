@@ -29,6 +29,8 @@ class RequestMiddleware:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]
+        # django-structlog takes the id from the header and would otherwise make a second one.
+        request.META["HTTP_X_REQUEST_ID"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = time.perf_counter()
         try:

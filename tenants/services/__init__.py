@@ -14,7 +14,7 @@ from tenants.services.people import (
     set_user_active,
     use_link,
 )
-from tenants.services.sign_in import forget_attempts, sign_in, try_sign_in
+from tenants.services.sessions import forget_attempts, sign_in, try_sign_in
 from tenants.services.tenants import create_tenant, rename_tenant, sync_groups
 from tenants.services.tokens import (
     consume_ticket,
