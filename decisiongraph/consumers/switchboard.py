@@ -35,6 +35,15 @@ class _Broken(Exception):
     """The layer does not deliver."""
 
 
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel, and insist: a client library may swallow a cancellation while it connects."""
+    for _ in range(10):
+        task.cancel()
+        await asyncio.wait([task], timeout=LAYER_TIMEOUT / 4)
+        if task.done():
+            return
+
+
 class Switchboard:
     """Who listens to which topic, and one task that hears for all of them."""
 
@@ -59,9 +68,7 @@ class Switchboard:
             self._guests -= 1
             if self._guests == 0 and self._task is not None:
                 task, self._task = self._task, None
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await _end(task)
 
     def listen(self, topic: str, listener: Listener) -> None:
         """Ring ``listener`` for every doorbell of the topic that arrives."""
@@ -120,8 +127,7 @@ class Switchboard:
                 if time.monotonic() - self._pulsed > PULSE_LATE:
                     raise _Broken
         finally:
-            receiver.cancel()
-            await asyncio.wait([receiver], timeout=LAYER_TIMEOUT)
+            await _end(receiver)
 
     async def _join(self, layer: Any, channel: str, joined: set[str]) -> None:
         """Make the layer's groups those somebody listens to."""
