@@ -264,13 +264,13 @@ TABLES: dict[tuple[str, str], type[ProjectionRow]] = {
 class Generation(TenantModel):
     """One set of rows of one projection. Readers use the active one."""
 
-    BUILDING, ACTIVE, RETIRED = "building", "active", "retired"
+    BUILDING, ACTIVE, RETIRED, DELETED = "building", "active", "retired", "deleted"
 
     id = models.BigAutoField(primary_key=True)
     projection = models.TextField()
     number = models.IntegerField()
     state = models.TextField(default=BUILDING)
-    """``building`` beside the active one, ``active``, or ``retired``: to be deleted in batches."""
+    """``building`` beside the active one, ``active``, ``retired`` (to be deleted in batches) or ``deleted``."""
     rule_version = models.IntegerField()
     created_at = models.DateTimeField(default=clock.now)
     promoted_at = models.DateTimeField(null=True)

@@ -1,0 +1,122 @@
+"""Whole columns as PostgreSQL array parameters in binary form.
+
+A batch is written by ``INSERT ... SELECT FROM unnest(...)``, one array per column. The driver's own
+list dumper asks for the type of every element; a read model knows its types, so a column becomes
+one ``bytes.join``. That is what makes a rebuild of tens of thousands of events a second possible
+(COPY would have to go through a temporary table: it is refused where row-level security applies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from struct import pack
+from typing import Any
+
+import psycopg
+from django.db import connection
+from psycopg.adapt import Buffer, Dumper
+from psycopg.pq import Format
+
+_NULL = b"\xff\xff\xff\xff"
+_LENGTHS = tuple(pack(">i", length) for length in range(4096))
+
+
+class Array:
+    """An array parameter, already encoded."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class TextArray(Array):
+    """``text[]``"""
+
+
+class BigintArray(Array):
+    """``bigint[]``"""
+
+
+class ByteaArray(Array):
+    """``bytea[]``"""
+
+
+class BooleanArray(Array):
+    """``boolean[]``"""
+
+
+def _encode(element_oid: int, items: Sequence[bytes]) -> bytes:
+    if not items:
+        return pack(">iii", 0, 0, element_oid)
+    # the flag only says that there may be nulls
+    return pack(">iiiii", 1, 1, element_oid, len(items), 1) + b"".join(items)
+
+
+def texts(values: Iterable[str | None]) -> TextArray:
+    """A column of texts."""
+    items = []
+    add = items.append
+    for value in values:
+        if value is None:
+            add(_NULL)
+        else:
+            raw = value.encode()
+            size = len(raw)
+            add((_LENGTHS[size] if size < 4096 else pack(">i", size)) + raw)
+    return TextArray(_encode(25, items))
+
+
+def byteas(values: Iterable[bytes | None]) -> ByteaArray:
+    """A column of byte strings."""
+    return ByteaArray(_encode(17, [_NULL if value is None else pack(">i", len(value)) + value for value in values]))
+
+
+def bigints(values: Iterable[int | None]) -> BigintArray:
+    """A column of integers."""
+    return BigintArray(_encode(20, [_NULL if value is None else pack(">iq", 8, value) for value in values]))
+
+
+def booleans(values: Iterable[bool | None]) -> BooleanArray:
+    """A column of truth values."""
+    return BooleanArray(_encode(16, [_NULL if value is None else pack(">i?", 1, value) for value in values]))
+
+
+def _dumper(array_oid: int) -> type[Dumper]:
+    class ArrayDumper(Dumper):
+        format = Format.BINARY
+        oid = array_oid
+
+        def dump(self, obj: Any) -> Buffer:
+            data: bytes = obj.data
+            return data
+
+    return ArrayDumper
+
+
+_DUMPERS: tuple[tuple[type[Array], type[Dumper]], ...] = (
+    (TextArray, _dumper(1009)),
+    (BigintArray, _dumper(1016)),
+    (ByteaArray, _dumper(1001)),
+    (BooleanArray, _dumper(1000)),
+)
+
+
+def cursor() -> psycopg.Cursor[Any]:
+    """The driver's own cursor on Django's connection: parameters apart from the text, binary results."""
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    made: psycopg.Cursor[Any] = psycopg.Cursor(raw)
+    for kind, dumper in _DUMPERS:
+        made.adapters.register_dumper(kind, dumper)
+    made.format = Format.BINARY
+    return made
+
+
+def literal(values: Sequence[str]) -> str:
+    """A ``text[]`` as one text, for columns that hold lists."""
+    escaped = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in escaped) + "}"
+
+
+Encoder = Callable[[Iterable[Any]], Array]

@@ -1,0 +1,129 @@
+"""Following the log: catch up until the lag is 0 or the slice is over."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from django.db import DatabaseError, connection
+
+from decisiongraph.core import bus
+from decisiongraph.core.db import current_tenant_id, tenant_tx
+from decisiongraph.core.telemetry import bind, log, metrics
+from projections.domain.rules import RULES
+from projections.engine.step import (
+    FAR_BEHIND_BATCH,
+    LIVE_BATCH,
+    bound_rules,
+    prepare,
+    step,
+)
+from projections.engine.window import Window
+from tenants.models import Tenant
+
+SLICE_SECONDS = 2.0
+"""A worker gives one tenant this long before it looks at the next one."""
+NEWS_INTERVAL = 0.25
+"""Seconds between two ``projection.cursor_advanced`` of one slice."""
+
+_POSITIONS = """
+SELECT c.projection, c.cursor, h.log_seq FROM projections_checkpoint c
+CROSS JOIN (SELECT COALESCE((SELECT log_seq FROM traces_event WHERE tenant_id = %s
+            ORDER BY log_seq DESC LIMIT 1), 0) AS log_seq) h
+WHERE c.tenant_id = %s AND c.active
+"""
+
+
+class CaughtUp(NamedTuple):
+    """What a slice did."""
+
+    events: int
+    """Events folded, summed over projections."""
+    more: bool
+    """Whether lag was left when the slice was over."""
+    failed: bool
+    """Whether a batch failed; it is tried again by the next slice."""
+
+
+def positions(tenant: Tenant) -> tuple[int, dict[str, int]]:
+    """Head of the log and live cursors, in one snapshot. Prepares a tenant that is new."""
+    for attempt in (1, 2):
+        with tenant_tx(tenant), connection.cursor() as cursor:
+            number = current_tenant_id()
+            cursor.execute(_POSITIONS, [number, number])
+            rows = cursor.fetchall()
+        if len(rows) >= len(RULES) or attempt == 2:
+            break
+        prepare(tenant)
+    head = max((row[2] for row in rows), default=0)
+    return head, {row[0]: row[1] for row in rows if row[0] in RULES}
+
+
+def catch_up(
+    tenant: Tenant,
+    projection: str | None = None,
+    *,
+    budget: float = SLICE_SECONDS,
+    batch: int | None = None,
+    until: int | None = None,
+) -> CaughtUp:
+    """Fold what the log holds beyond the live cursors.
+
+    Whoever finds a cursor held goes on with the next one: its holder looks at the log again after
+    letting go. ``batch`` fixes the batch size (tests); by default it grows with the lag.
+    """
+    deadline = time.monotonic() + budget
+    window = Window(tenant)
+    chosen = bound_rules(projection)
+    done, failed, news_at = 0, False, 0.0
+    failures: set[str] = set()
+    with bind(tenant=tenant.slug):
+        while True:
+            head, cursors = positions(tenant)
+            if until is not None:
+                head = min(head, until)
+            behind = [bound for bound in chosen if bound.name not in failures and cursors.get(bound.name, head) < head]
+            moved = 0
+            for bound in sorted(behind, key=lambda bound: cursors[bound.name]):
+                lag = head - cursors[bound.name]
+                limit = batch or (LIVE_BATCH if lag <= FAR_BEHIND_BATCH else FAR_BEHIND_BATCH)
+                try:
+                    result = step(window, bound, limit=limit, until=until)
+                except DatabaseError as error:
+                    failed = True
+                    failures.add(bound.name)
+                    record_failure(tenant, bound.name, error)
+                    continue
+                if result is not None:
+                    moved += result.events
+            done += moved
+            now = time.monotonic()
+            if moved and now - news_at >= NEWS_INTERVAL:
+                news_at = now
+                bus.publish(tenant, "projection_health", "projection.cursor_advanced")
+            if not moved:
+                more = False
+                break
+            if now >= deadline:
+                more = True
+                break
+        if done:
+            bus.publish(tenant, "projection_health", "projection.cursor_advanced")
+    return CaughtUp(done, more, failed)
+
+
+def record_failure(tenant: Tenant, projection: str, error: BaseException) -> None:
+    """Count a failed batch of the live generation. The batch itself is undone already."""
+    words = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
+    metrics.slice_failures.labels(projection).inc()
+    log.error("batch.failed", projection=projection, error=words)
+    try:
+        with tenant_tx(tenant), connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE projections_checkpoint SET failures = failures + 1, last_error = %s, "
+                "last_error_at = clock_timestamp() WHERE tenant_id = %s AND projection = %s AND active",
+                [words, current_tenant_id(), projection],
+            )
+        bus.publish(tenant, "projection_health", "projection.cursor_advanced")
+    except DatabaseError as second:  # the database is away: nothing can be written down either
+        log.error("failure.unrecorded", projection=projection, error=str(second))

@@ -1,0 +1,194 @@
+"""Read-model tables as the engine sees them: SQL made once from model and rule, rows in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from decisiongraph.core.db import current_tenant_id
+from projections.domain.digest import key_sha
+from projections.domain.rule import Merge, Row, Rule, Table
+from projections.domain.rules import RULES
+from projections.engine import arrays
+from projections.models import TABLES, CanonicalField, ProjectionRow
+from traces.domain.canonical import jcs
+
+
+class Change(NamedTuple):
+    """One row to write."""
+
+    key: str
+    key_sha: bytes
+    row_hash: bytes
+    log_seq: int
+    row: Row
+
+
+class Found(NamedTuple):
+    """One row as the database holds it."""
+
+    key: str
+    row_hash: bytes
+    log_seq: int
+    row: dict[str, Any]
+
+
+class _Column(NamedTuple):
+    name: str
+    sql_type: str
+    encode: arrays.Encoder
+    expression: str
+    """How the unnested value becomes the column's value."""
+    prepare: Callable[[Any], Any] | None
+    """From the JSON value of a row to what ``encode`` takes; None = as it is."""
+    load: Callable[[Any], Any] | None
+    """From the driver's value back to the JSON value; None = as it is."""
+
+
+def _column(field: models.Field[Any, Any]) -> _Column:
+    name = str(field.column)
+    if isinstance(field, CanonicalField):
+        return _Column(name, "text", arrays.texts, f"u.{name}", _canonical_text, _load_json)
+    if isinstance(field, ArrayField):
+        return _Column(name, "text", arrays.texts, f"u.{name}::text[]", arrays.literal, list)
+    if isinstance(field, models.TextField):
+        return _Column(name, "text", arrays.texts, f"u.{name}", None, None)
+    if isinstance(field, models.BooleanField):
+        return _Column(name, "boolean", arrays.booleans, f"u.{name}", None, None)
+    if isinstance(field, models.BinaryField):
+        return _Column(name, "bytea", arrays.byteas, f"u.{name}", None, None)
+    if isinstance(field, models.DateTimeField):
+        return _Column(name, "text", arrays.texts, f"u.{name}::timestamptz", _iso, None)
+    if isinstance(field, models.BigIntegerField):
+        return _Column(name, "bigint", arrays.bigints, f"u.{name}", None, None)
+    raise TypeError(f"a read model cannot hold the field {field!r}")
+
+
+def _canonical_text(value: Any) -> str | None:
+    return None if value is None else jcs(value, checked=True).decode()
+
+
+def _load_json(value: Any) -> Any:
+    return None if value is None else orjson.loads(value)
+
+
+def _iso(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+class BoundTable:
+    """A rule's table tied to its model."""
+
+    def __init__(self, table: Table, model: type[ProjectionRow]) -> None:
+        self.table = table
+        self.model = model
+        self.name = model._meta.db_table
+        fields = {field.name: field for field in model._meta.concrete_fields}
+        self.semantic = [_column(fields[name]) for name in table.columns]
+        self.derived = [_column(fields[name]) for name in model.derived]
+        self._derive = [model.derived[column.name] for column in self.derived]
+        known = {*table.columns, *model.derived}
+        base = {"id", "tenant", "generation", "key", "key_sha", "row_hash", "log_seq"}
+        if set(fields) - base != known:
+            raise TypeError(f"{model.__name__} and its rule name other columns")
+        written = [*self.semantic, *self.derived]
+        head = ("key", "key_sha", "row_hash", "log_seq")
+        names = ", ".join((*head, *(column.name for column in written)))
+        values = ", ".join((*(f"u.{name}" for name in head), *(c.expression for c in written)))
+        types = ("text", "bytea", "bytea", "bigint", *(column.sql_type for column in written))
+        holes = ", ".join(f"%b::{sql_type}[]" for sql_type in types)
+        insert = (
+            f"INSERT INTO {self.name} (tenant_id, generation, {names}) "
+            f"SELECT %s::int, %s::int, {values} FROM unnest({holes}) AS u({names})"
+        )
+        assign = ", ".join(
+            f"{name} = EXCLUDED.{name}" for name in ("row_hash", "log_seq", *(column.name for column in written))
+        )
+        conflict = " ON CONFLICT (tenant_id, generation, key_sha)"
+        self._append = insert
+        self._first = insert + conflict + " DO NOTHING RETURNING key_sha"
+        self._replace = insert + conflict + f" DO UPDATE SET {assign}"
+        columns = ", ".join(column.name for column in self.semantic)
+        self.select = (
+            f"SELECT key, row_hash, log_seq, {columns} FROM {self.name} WHERE tenant_id = %s AND generation = %s"
+        )
+        self._load = self.select + " AND key_sha = ANY(%b::bytea[])"
+        self._loaders = [(3 + index, column.name, column.load) for index, column in enumerate(self.semantic)]
+
+    def read(self, rows: Iterable[Sequence[Any]]) -> Iterable[Found]:
+        """Rows of a query that starts with `select`."""
+        loaders = self._loaders
+        for raw in rows:
+            row = {name: raw[index] if load is None else load(raw[index]) for index, name, load in loaders}
+            yield Found(raw[0], bytes(raw[1]), raw[2], row)
+
+    def load(self, generation: int, keys: Iterable[str]) -> dict[str, Found]:
+        """The rows of these keys that exist."""
+        shas = arrays.byteas(key_sha(key) for key in keys)
+        with arrays.cursor() as cursor:
+            cursor.execute(self._load, (current_tenant_id(), generation, shas))
+            return {found.key: found for found in self.read(cursor)}
+
+    def _parameters(self, generation: int, changes: Sequence[Change]) -> list[Any]:
+        rows = [change.row for change in changes]
+        parameters: list[Any] = [
+            current_tenant_id(),
+            generation,
+            arrays.texts(change.key for change in changes),
+            arrays.byteas(change.key_sha for change in changes),
+            arrays.byteas(change.row_hash for change in changes),
+            arrays.bigints(change.log_seq for change in changes),
+        ]
+        for column in self.semantic:
+            name, prepare = column.name, column.prepare
+            if prepare is None:
+                parameters.append(column.encode([row[name] for row in rows]))
+            else:
+                parameters.append(column.encode([prepare(row[name]) for row in rows]))
+        for column, derive in zip(self.derived, self._derive, strict=True):
+            values: Iterable[Any] = (derive(row) for row in rows)
+            if column.prepare is not None:
+                values = map(column.prepare, values)
+            parameters.append(column.encode(values))
+        return parameters
+
+    def write(self, generation: int, changes: Sequence[Change]) -> set[bytes] | None:
+        """Write rows. For a ``FIRST`` table: the key hashes that were new; else None."""
+        if not changes:
+            return set() if self.table.merge is Merge.FIRST else None
+        with arrays.cursor() as cursor:
+            parameters = self._parameters(generation, changes)
+            if self.table.merge is Merge.REPLACE:
+                cursor.execute(self._replace, parameters)
+            elif self.table.merge is Merge.APPEND:
+                cursor.execute(self._append, parameters)
+            else:
+                cursor.execute(self._first, parameters)
+                return {bytes(row[0]) for row in cursor}
+        return None
+
+    def overwrite(self, generation: int, changes: Sequence[Change]) -> None:
+        """Write rows whatever is there: for a late event that comes before what made them."""
+        if changes:
+            with arrays.cursor() as cursor:
+                cursor.execute(self._replace, self._parameters(generation, changes))
+
+
+class BoundRule:
+    """A rule with its tables."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.name = rule.name
+        self.tables = {table.name: BoundTable(table, TABLES[rule.name, table.name]) for table in rule.tables}
+        self.reads_rows = any(table.merge is Merge.REPLACE for table in rule.tables)
+        self.wants_history = bool(rule.history_types)
+
+
+BOUND: dict[str, BoundRule] = {name: BoundRule(rule) for name, rule in RULES.items()}
+"""Every projection, in the console's order."""

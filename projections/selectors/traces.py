@@ -1,0 +1,203 @@
+"""The list of traces and one trace's summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import Q, QuerySet
+
+from decisiongraph.core.errors import not_found
+from projections.models import TraceSummary, pair_sha, text_sha
+from projections.selectors.reading import Reading, reading
+from tenants.models import Tenant
+
+SORTS: dict[str, tuple[str, bool]] = {
+    "-last": ("last_log_seq", True),
+    "last": ("last_log_seq", False),
+    "-started": ("started_ts", True),
+    "started": ("started_ts", False),
+}
+"""Name -> column and whether it falls. ``-last``: what moved last comes first."""
+
+
+class TraceFilter(NamedTuple):
+    """What the trace list is asked for; None = anything."""
+
+    workflow: str | None = None
+    outcome: str | None = None
+    status: str | None = None
+    entity: tuple[str, str] | None = None
+    """(type, id)"""
+    policy: str | None = None
+    """``id@version``, or an id with any version."""
+    actor: str | None = None
+    """``type/id``"""
+    after: datetime | None = None
+    """Started at or after."""
+    before: datetime | None = None
+    """Started before."""
+    q: str | None = None
+    """Part of the trace id, title, workflow or entity, whatever the case."""
+    kind: str | None = "decision"
+
+
+class TraceList(NamedTuple):
+    """One page of traces."""
+
+    reading: Reading
+    rows: list[TraceSummary]
+    """Up to ``limit + 1``."""
+
+
+def _filtered(seen: Reading, wanted: TraceFilter) -> QuerySet[TraceSummary]:
+    found = TraceSummary.objects.filter(generation=seen.generation, event_count__gt=0)
+    if wanted.kind is not None:
+        found = found.filter(kind=wanted.kind)
+    if wanted.workflow is not None:
+        found = found.filter(workflow=wanted.workflow)
+    if wanted.outcome is not None:
+        found = found.filter(outcome=wanted.outcome)
+    if wanted.status is not None:
+        found = found.filter(status=wanted.status)
+    if wanted.entity is not None:
+        found = found.filter(entity_sha=pair_sha(*wanted.entity))
+    if wanted.policy is not None:
+        if "@" in wanted.policy:
+            found = found.filter(policies__contains=[wanted.policy])
+        else:
+            # an element that begins with the id and an @: compared as text, not as a pattern
+            found = found.extra(
+                where=["EXISTS (SELECT 1 FROM unnest(policies) AS p(name) WHERE starts_with(p.name, %s))"],
+                params=[wanted.policy + "@"],
+            )
+    if wanted.actor is not None:
+        found = found.filter(actors__contains=[wanted.actor])
+    if wanted.after is not None:
+        found = found.filter(started_ts__gte=wanted.after)
+    if wanted.before is not None:
+        found = found.filter(started_ts__lt=wanted.before)
+    if wanted.q:
+        found = found.filter(
+            Q(key__icontains=wanted.q)
+            | Q(title__icontains=wanted.q)
+            | Q(workflow__icontains=wanted.q)
+            | Q(primary_entity_id__icontains=wanted.q)
+        )
+    return found
+
+
+def trace_list(
+    tenant: Tenant,
+    wanted: TraceFilter = TraceFilter(),  # noqa: B008 - an immutable value
+    *,
+    sort: str = "-last",
+    position: tuple[Any, int] | None = None,
+    limit: int = 100,
+    min_log_seq: int | None = None,
+    wait_ms: int = 0,
+) -> TraceList:
+    """Traces that match, up to ``limit + 1``, after a list position.
+
+    A position is (value of the sort column, ``first_log_seq``): unique, and stable while traces move.
+    """
+    column, falls = SORTS[sort]
+    with reading(tenant, "trace_summary", min_log_seq=min_log_seq, wait_ms=wait_ms) as seen:
+        found = _filtered(seen, wanted)
+        if column == "started_ts":
+            found = found.filter(started_ts__isnull=False)
+        if position is not None:
+            value, tie = position
+            beyond = "lt" if falls else "gt"
+            found = found.filter(
+                Q(**{f"{column}__{beyond}": value}) | Q(**{column: value, f"first_log_seq__{beyond}": tie})
+            ).filter(**{f"{column}__{'lte' if falls else 'gte'}": value})
+        sign = "-" if falls else ""
+        rows = list(found.order_by(f"{sign}{column}", f"{sign}first_log_seq")[: limit + 1])
+    return TraceList(seen, rows)
+
+
+def trace_counts(tenant: Tenant, wanted: TraceFilter = TraceFilter()) -> dict[str, int]:  # noqa: B008
+    """Number of traces per outcome (``open`` for those without one)."""
+    from django.db.models import Count
+
+    with reading(tenant, "trace_summary") as seen:
+        rows = _filtered(seen, wanted).values_list("outcome").annotate(number=Count("key_sha"))
+        return {outcome or "open": number for outcome, number in rows}
+
+
+def workflows(tenant: Tenant, *, limit: int = 50) -> list[str]:
+    """Names of workflows, the most used first: completes the search bar."""
+    from django.db.models import Count
+
+    with reading(tenant, "trace_summary") as seen:
+        rows = (
+            TraceSummary.objects.filter(generation=seen.generation, kind="decision", workflow__isnull=False)
+            .values_list("workflow")
+            .annotate(number=Count("key_sha"))
+            .order_by("-number", "workflow")[:limit]
+        )
+        return [row[0] for row in rows]
+
+
+def trace_summary(
+    tenant: Tenant, trace_id: str, *, min_log_seq: int | None = None, wait_ms: int = 0
+) -> tuple[Reading, TraceSummary]:
+    """The summary of one trace. 404 when the projection knows none."""
+    with reading(tenant, "trace_summary", min_log_seq=min_log_seq, wait_ms=wait_ms, trace_id=trace_id) as seen:
+        row = TraceSummary.objects.filter(
+            generation=seen.generation, key_sha=text_sha(trace_id), event_count__gt=0
+        ).first()
+    if row is None:
+        raise not_found("trace", trace_id)
+    return seen, row
+
+
+def trace_json(row: TraceSummary) -> dict[str, Any]:
+    """A trace as the API and the live topics show it."""
+    return {
+        "trace_id": row.key,
+        "kind": row.kind,
+        "workflow": row.workflow,
+        "title": row.title,
+        "status": row.status,
+        "outcome": row.outcome,
+        "primary_entity": {
+            "entity_type": row.primary_entity_type,
+            "system": row.primary_entity_system,
+            "entity_id": row.primary_entity_id,
+        }
+        if row.primary_entity_type is not None
+        else None,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "last_event_at": row.last_event_at,
+        "event_count": row.event_count,
+        "event_counts": row.event_counts,
+        "last_policy": {
+            "policy_id": row.last_policy_id,
+            "policy_version": row.last_policy_version,
+            "decision": row.last_policy_decision,
+        }
+        if row.last_policy_id is not None
+        else None,
+        "policies": row.policies,
+        "actors": row.actors,
+        "open_exceptions": row.open_exceptions,
+        "open_approvals": row.open_approvals,
+        "actions_committed": row.actions_committed,
+        "actions_failed": row.actions_failed,
+        "first_log_seq": row.first_log_seq,
+        "last_log_seq": row.last_log_seq,
+        "summary": row.summary,
+        "context": row.context,
+    }
+
+
+Position = Callable[[TraceSummary], tuple[Any, int]]
+
+
+def trace_position(row: TraceSummary, sort: str) -> tuple[Any, int]:
+    """The list position after this row."""
+    return getattr(row, SORTS[sort][0]), row.first_log_seq

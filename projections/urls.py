@@ -1,0 +1,23 @@
+"""Addresses of the projections."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from projections import api
+
+api_urls = [
+    path("traces", api.Traces.as_view(), name="traces-list"),
+    path("traces/<str:trace_id>", api.TraceDetail.as_view(), name="trace-detail"),
+    path("graph/subgraph", api.GraphSubgraph.as_view(), name="graph-subgraph"),
+    path("graph/edges", api.GraphEdges.as_view(), name="graph-edges"),
+    path("precedents", api.Precedents.as_view(), name="precedents-list"),
+    path("projections/digests", api.DigestsView.as_view(), name="projection-digests"),
+    path("projections/dead-letters", api.DeadLetters.as_view(), name="dead-letters"),
+    path("projections/dead-letters/<int:ident>/retry", api.DeadLetterRetry.as_view(), name="dead-letter-retry"),
+    path("projections/dead-letters/<int:ident>/skip", api.DeadLetterSkip.as_view(), name="dead-letter-skip"),
+]
+"""Below ``/api/v1/``."""
+
+console_urls: list[object] = []
+"""Below ``/t/{slug}/``."""
