@@ -1,4 +1,4 @@
-"""The live topic of the projections."""
+"""Live topic: how the read models follow the log."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from typing import Any
 from projections import selectors
 from tenants.models import Tenant
 from traces.topics import Message, StateTopic, Topic
+
+CURSOR_ADVANCED = "projection.cursor_advanced"
+STALE_DETECTED = "projection.stale_detected"
+REPLAY_STARTED = "projection.replay_started"
+REPLAY_PROGRESS = "projection.replay_progress"
+REPLAY_FINISHED = "projection.replay_finished"
+DIGEST_MISMATCH = "projection.digest_mismatch"
 
 
 def _health(tenant: Tenant, ident: str) -> Any:
@@ -18,14 +25,14 @@ TOPICS: tuple[Topic, ...] = (
         name="projection_health",
         with_id=False,
         permission="read",
-        meaning="how far every projection has come, and how well it does",
+        meaning="the tenant's health, as `GET /projections/health` answers it",
         messages=(
-            Message("projection.cursor_advanced", "engine", "events were applied"),
-            Message("projection.stale_detected", "reconciler", "a projection is behind and does not move"),
-            Message("projection.digest_mismatch", "replays, scrub", "rows differ from what the log says"),
-            Message("projection.replay_started", "replays", "a replay began"),
-            Message("projection.replay_progress", "replays", "a replay came further"),
-            Message("projection.replay_finished", "replays", "a replay ended"),
+            Message(CURSOR_ADVANCED, "engine", "a projection applied events, or health changed"),
+            Message(STALE_DETECTED, "reconciler", "a projection stopped following"),
+            Message(REPLAY_STARTED, "replays", "a replay began"),
+            Message(REPLAY_PROGRESS, "replays", "a running replay moved"),
+            Message(REPLAY_FINISHED, "replays", "a replay completed, failed or was cancelled"),
+            Message(DIGEST_MISMATCH, "replays, scrub", "rows differ from what the log says"),
         ),
         read=_health,
         interval=0.25,
