@@ -96,9 +96,9 @@ def read(path: Path, *, mapping: Mapping[str, Any]) -> Iterator[Case]:
                     f"{path.name} is broken in line {error.lineno}, column {error.offset}: "
                     f"{expat.ErrorString(error.code)}. {number} cases before it were read.",
                 ) from error
+            position = source.position()
             while reader.ready:
                 case, events = reader.ready.popleft()
-                position = source.position()
                 case_id = case.get(checked.case_key)
                 if case_id:
                     yield builder.build(case_id, case, events, position)

@@ -85,12 +85,13 @@ class Command(BaseCommand):
         size = 0
         try:
             for case in self._cases(options, progress):
-                pending.append(case)
-                size += len(case.envelopes)
-                if size >= batch:
+                # Before it overflows: a few events left over would cost a transaction of their own.
+                if pending and size + len(case.envelopes) > batch:
                     self._store(tenant, pending, tally, batch, options["recheck"])
                     pending, size = [], 0
                     progress.show(tally, case.position)
+                pending.append(case)
+                size += len(case.envelopes)
             # Also when the file broke: what was read before the break is good.
             self._store(tenant, pending, tally, batch, options["recheck"])
         except Problem as problem:
