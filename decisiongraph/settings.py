@@ -166,6 +166,8 @@ if DB_ROLE == "app":
 _database["OPTIONS"] |= {
     "application_name": f"decisiongraph-{DB_ROLE}",
     "connect_timeout": 2,
+    # Only statements that ask for it are prepared (the log's own); None would forbid even those.
+    "prepare_threshold": 1_000_000_000,
 }
 _database["CONN_HEALTH_CHECKS"] = True
 DATABASES: dict[str, dict[str, Any]] = {"default": _database}
@@ -287,4 +289,6 @@ LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = telemetry.logging_config(LOG_LEVEL)
 telemetry.configure()
 DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = 20
+# The outermost middleware has checked or made the id before django-structlog reads it.
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 SILENCED_SYSTEM_CHECKS = [] if SECURE else ["security.W004", "security.W008", "security.W012", "security.W016"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import psycopg
@@ -29,6 +29,15 @@ _FROM = (
     "ON b.tenant_id = e.tenant_id AND b.log_seq = e.log_seq WHERE e.tenant_id = %s"
 )
 
+# OFFSET keeps each trace a look-up of its own, answered from the index of traces.
+_HISTORY = f"""
+SELECT {_COLUMNS} FROM unnest(%s::text[]) AS t(trace_id) CROSS JOIN LATERAL (
+    SELECT * FROM traces_event e
+    WHERE e.tenant_id = %s AND e.trace_id = t.trace_id AND e.event_type = ANY(%s) OFFSET 0
+) AS e LEFT JOIN traces_event_body b ON b.tenant_id = e.tenant_id AND b.log_seq = e.log_seq
+ORDER BY e.log_seq
+"""
+
 
 def _events(sql: str, arguments: Sequence[Any]) -> list[StoredEvent]:
     """Rows as stored events. The driver's own cursor: a replay reads tens of thousands a second."""
@@ -41,7 +50,7 @@ def _events(sql: str, arguments: Sequence[Any]) -> list[StoredEvent]:
     return [
         StoredEvent(
             *row[:7],
-            row[7].strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            row[7].isoformat(timespec="microseconds")[:26] + "Z",
             *row[8:16],
             tuple(row[16]),
             row[17],
@@ -107,8 +116,8 @@ def trace_history(
     found: dict[str, list[StoredEvent]] = {trace_id: [] for trace_id in trace_ids}
     with tenant_tx(tenant):
         events = _events(
-            _FROM + " AND e.trace_id = ANY(%s) AND e.event_type = ANY(%s) ORDER BY e.log_seq",
-            [tenant.pk, list(found), list(event_types)],
+            _HISTORY,
+            [list(found), tenant.pk, list(event_types)],
         )
     for event in events:
         found[event.trace_id].append(event)
@@ -167,3 +176,141 @@ def producer_minutes(tenant: Tenant, *, minutes: int, until: datetime | None = N
                 minute__gt=end - timedelta(minutes=minutes), minute__lte=end
             ).order_by("minute", "producer_id")
         )
+
+
+# --- what the console shows of one trace and of the stream -------------------------------------------
+
+STREAM_REACH = 20_000
+"""How far back a filtered look at the end of the log goes: a rare type must not read all of it."""
+
+
+class Extent(NamedTuple):
+    """How large a trace is and where it begins and ends."""
+
+    first: StoredEvent
+    last: StoredEvent
+    counts: dict[str, int]
+    """Events by type."""
+
+    @property
+    def size(self) -> int:
+        """Number of events."""
+        return sum(self.counts.values())
+
+
+class Proof(NamedTuple):
+    """What an event's hashes are checked against."""
+
+    commitment: bytes
+    salt: bytes | None
+    """None once the body was erased."""
+    canonical: bytes | None
+    """The stored payload, the very bytes that were hashed."""
+
+
+def trace_extent(tenant: Tenant, trace_id: str) -> Extent:
+    """Size and ends of a trace. 404 when there is none."""
+    with tenant_tx(tenant):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT event_type, count(*) FROM traces_event WHERE tenant_id = %s AND trace_id = %s "
+                "GROUP BY event_type",
+                [current_tenant_id(), trace_id],
+            )
+            counts = {str(row[0]): int(row[1]) for row in cursor.fetchall()}
+        if not counts:
+            raise not_found("trace", trace_id)
+        last = sum(counts.values()) - 1
+        ends = _events(
+            _FROM + " AND e.trace_id = %s AND e.trace_seq = ANY(%s) ORDER BY e.trace_seq",
+            [tenant.pk, trace_id, [0, last]],
+        )
+    return Extent(ends[0], ends[-1], counts)
+
+
+def trace_milestones(
+    tenant: Tenant, trace_id: str, event_types: Iterable[str], *, limit: int
+) -> list[StoredEvent]:
+    """The last ``limit`` events of these types in a trace, in trace order."""
+    with tenant_tx(tenant):
+        found = _events(
+            _FROM + " AND e.trace_id = %s AND e.event_type = ANY(%s) ORDER BY e.trace_seq DESC LIMIT %s",
+            [tenant.pk, trace_id, list(event_types), limit],
+        )
+    return found[::-1]
+
+
+def trace_event(tenant: Tenant, trace_id: str, trace_seq: int) -> StoredEvent:
+    """One event of a trace. 404 when there is none."""
+    with tenant_tx(tenant):
+        found = _events(
+            _FROM + " AND e.trace_id = %s AND e.trace_seq = %s", [tenant.pk, trace_id, trace_seq]
+        )
+    if not found:
+        raise not_found("event", f"{trace_id} {trace_seq}")
+    return found[0]
+
+
+def effects(tenant: Tenant, event: StoredEvent, *, limit: int = 4) -> list[StoredEvent]:
+    """Later events of the same trace that name this one as their cause."""
+    with tenant_tx(tenant):
+        return _events(
+            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.causation_event_id = %s "
+            "ORDER BY e.trace_seq LIMIT %s",
+            [tenant.pk, event.trace_id, event.trace_seq, event.event_id, limit],
+        )
+
+
+def proof(tenant: Tenant, log_seq: int) -> Proof:
+    """What the hashes of an event are made of. 404 when there is no such event."""
+    with tenant_tx(tenant), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT e.commitment, b.salt, b.payload FROM traces_event e LEFT JOIN traces_event_body b "
+            "ON b.tenant_id = e.tenant_id AND b.log_seq = e.log_seq WHERE e.tenant_id = %s AND e.log_seq = %s",
+            [current_tenant_id(), log_seq],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise not_found("event", str(log_seq))
+    salt = None if row[1] is None else bytes(row[1])
+    return Proof(bytes(row[0]), salt, None if row[2] is None else row[2].encode())
+
+
+def latest_events(
+    tenant: Tenant,
+    *,
+    limit: int,
+    before: int | None = None,
+    event_type: str | None = None,
+    producer_id: str | None = None,
+    trace_id: str | None = None,
+) -> list[StoredEvent]:
+    """The newest events (of those with ``log_seq < before``), newest first.
+
+    With a filter at most `STREAM_REACH` positions of the log are looked at, all of a trace's.
+    """
+    with tenant_tx(tenant):
+        end = before if before is not None else head(tenant) + 1
+        sql, arguments = _FROM + " AND e.log_seq < %s", [tenant.pk, end]
+        if trace_id is not None:
+            sql, arguments = sql + " AND e.trace_id = %s", [*arguments, trace_id]
+        elif event_type is not None or producer_id is not None:
+            sql, arguments = sql + " AND e.log_seq >= %s", [*arguments, end - STREAM_REACH]
+        if event_type is not None:
+            sql, arguments = sql + " AND e.event_type = %s", [*arguments, event_type]
+        if producer_id is not None:
+            sql, arguments = sql + " AND e.producer_id = %s", [*arguments, producer_id]
+        return _events(sql + " ORDER BY e.log_seq DESC LIMIT %s", [*arguments, limit])
+
+
+def trace_ids_from(tenant: Tenant, prefix: str, *, limit: int) -> list[str]:
+    """Trace ids that begin with a text, in order."""
+    beyond = prefix[:-1] + chr(min(ord(prefix[-1]) + 1, 0x10FFFF)) if prefix else ""
+    with tenant_tx(tenant), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT trace_id FROM traces_event WHERE tenant_id = %s AND trace_seq = 0 "
+            'AND trace_id COLLATE "C" >= %s AND trace_id COLLATE "C" < %s '
+            'ORDER BY trace_id COLLATE "C" LIMIT %s',
+            [current_tenant_id(), prefix, beyond, limit],
+        )
+        return [str(row[0]) for row in cursor.fetchall()]

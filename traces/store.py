@@ -51,27 +51,15 @@ class NewEvent(NamedTuple):
 
 
 class KnownEvent(NamedTuple):
-    """What is stored under an idempotency key (or an event id)."""
+    """What is stored under an idempotency key."""
 
     log_seq: int
     event_id: str
     trace_id: str
     trace_seq: int
-    event_type: str
-    schema_version: int
-    occurred_at: str
-    producer_id: str
-    system: str
-    subsystem: str | None
-    actor_type: str
-    actor_id: str
-    idempotency_key: str
-    correlation_id: str | None
-    causation_event_id: str | None
-    tags: Sequence[str]
     leaf_hash: bytes
     salt: bytes | None
-    """None once the body was erased."""
+    """None once the body was erased, like the two below."""
     payload_hash: bytes | None
     content_hmac: bytes | None
 
@@ -90,29 +78,31 @@ class Head(NamedTuple):
     recorded_at: datetime | None
 
 
+_LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
 _HEAD = (
-    "SELECT log_seq, recorded_at FROM traces_event WHERE tenant_id = %s "
-    "ORDER BY log_seq DESC LIMIT 1"
+    "SELECT log_seq, recorded_at FROM traces_event WHERE tenant_id = %s ORDER BY log_seq DESC LIMIT 1"
 )
-_KNOWN_COLUMNS = (
-    "e.log_seq, e.event_id, e.trace_id, e.trace_seq, e.event_type, e.schema_version, e.occurred_at, "
-    "e.producer_id, e.system, e.subsystem, e.actor_type, e.actor_id, e.idempotency_key, "
-    "e.correlation_id, e.causation_event_id, e.tags, e.leaf_hash, b.salt, b.payload_hash, "
-    "b.content_hmac"
-)
-_KNOWN_BY_KEY = (
-    f"SELECT {_KNOWN_COLUMNS} FROM unnest(%b::text[], %b::text[]) AS k(producer_id, key) "
-    "JOIN traces_event e ON e.tenant_id = %s AND e.producer_id = k.producer_id "
-    "AND e.idempotency_key = k.key "
-    "LEFT JOIN traces_event_body b ON b.tenant_id = e.tenant_id AND b.log_seq = e.log_seq"
-)
-_TAKEN_IDS = "SELECT event_id FROM traces_event WHERE tenant_id = %s AND event_id = ANY(%b::text[])"
-_TRACES = (
-    "SELECT t.trace_id, last.trace_seq, last.event_type = 'TraceFinished' "
-    "FROM unnest(%b::text[]) AS t(trace_id) CROSS JOIN LATERAL ("
-    "SELECT e.trace_seq, e.event_type FROM traces_event e "
-    "WHERE e.tenant_id = %s AND e.trace_id = t.trace_id ORDER BY e.trace_seq DESC LIMIT 1) AS last"
-)
+# LIMIT keeps each look-up by itself, so that it can only be answered from the index of the key:
+# joined, it may become a hash of the whole tenant.
+_KNOWN_BY_KEY = """
+SELECT k.producer_id, k.key, e.* FROM unnest(%b::text[], %b::text[]) AS k(producer_id, key)
+CROSS JOIN LATERAL (
+    SELECT e.log_seq, e.event_id, e.trace_id, e.trace_seq, e.leaf_hash, b.salt, b.payload_hash, b.content_hmac
+    FROM traces_event e
+    LEFT JOIN traces_event_body b ON b.tenant_id = e.tenant_id AND b.log_seq = e.log_seq
+    WHERE e.tenant_id = %s AND e.producer_id = k.producer_id AND e.idempotency_key = k.key LIMIT 1
+) AS e
+"""
+_TAKEN_IDS = """
+SELECT i.event_id FROM unnest(%b::text[]) AS i(event_id) CROSS JOIN LATERAL (
+    SELECT 1 FROM traces_event e WHERE e.tenant_id = %s AND e.event_id = i.event_id LIMIT 1) AS e
+"""
+_TRACES = """
+SELECT t.trace_id, last.trace_seq, last.event_type = 'TraceFinished'
+FROM unnest(%b::text[]) AS t(trace_id) CROSS JOIN LATERAL (
+    SELECT e.trace_seq, e.event_type FROM traces_event e
+    WHERE e.tenant_id = %s AND e.trace_id = t.trace_id ORDER BY e.trace_seq DESC LIMIT 1) AS last
+"""
 # One statement writes both tables: one round trip, and no moment at which only one is written.
 _INSERT = """
 WITH input AS (
@@ -153,8 +143,8 @@ def lock() -> Head:
     """Wait for the tenant's turn, then say where the log ends. Held until the transaction ends."""
     tenant_id = current_tenant_id()
     with connection.wrap_database_errors, _cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, tenant_id))
-        row = cursor.execute(_HEAD, (tenant_id,)).fetchone()
+        cursor.execute(_LOCK, (LOCK_CLASS, tenant_id), prepare=True)
+        row = cursor.execute(_HEAD, (tenant_id,), prepare=True).fetchone()
     return Head(*row) if row else Head(0, None)
 
 
@@ -165,8 +155,7 @@ def known(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KnownEvent]:
         rows = cursor.execute(
             _KNOWN_BY_KEY, ([p for p, _ in pairs], [k for _, k in pairs], current_tenant_id())
         ).fetchall()
-    found = (KnownEvent(*row) for row in rows)
-    return {(event.producer_id, event.idempotency_key): event for event in found}
+    return {(row[0], row[1]): KnownEvent(*row[2:]) for row in rows}
 
 
 def taken_ids(event_ids: Iterable[str]) -> set[str]:
@@ -175,7 +164,7 @@ def taken_ids(event_ids: Iterable[str]) -> set[str]:
     if not ids:
         return set()
     with connection.wrap_database_errors, _cursor() as cursor:
-        return {row[0] for row in cursor.execute(_TAKEN_IDS, (current_tenant_id(), ids))}
+        return {row[0] for row in cursor.execute(_TAKEN_IDS, (ids, current_tenant_id()))}
 
 
 def traces(trace_ids: Iterable[str]) -> dict[str, TraceState]:
@@ -190,4 +179,4 @@ def insert(rows: Sequence[NewEvent], *, recorded_at: datetime, origin: str, prin
     tenant_id = current_tenant_id()
     columns = [list(column) for column in zip(*rows, strict=True)]
     with connection.wrap_database_errors, _cursor() as cursor:
-        cursor.execute(_INSERT, (*columns, tenant_id, recorded_at, origin, principal, tenant_id))
+        cursor.execute(_INSERT, (*columns, tenant_id, recorded_at, origin, principal, tenant_id), prepare=True)

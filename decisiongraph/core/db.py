@@ -118,8 +118,14 @@ def protect(table: str, *, grants: str = "SELECT, INSERT, UPDATE, DELETE") -> mi
             f"CREATE POLICY backup ON {table} FOR SELECT TO {BACKUP_ROLE} USING (true)",
             f"GRANT {grants} ON {table} TO {APP_ROLE}",
             f"GRANT SELECT ON {table} TO {BACKUP_ROLE}",
+            # Statistics of this column mislead: a tenant that came after the last ANALYZE counts as
+            # one row, so any index that begins with it looks perfect and a lookup by key reads the
+            # whole tenant (measured: 60 ms instead of 0.1 ms). Without them a tenant is assumed to
+            # be a two-hundredth of the table, and the index that fits wins.
+            f"ALTER TABLE {table} ALTER COLUMN tenant_id SET STATISTICS 0",
         ],
         reverse_sql=[
+            f"ALTER TABLE {table} ALTER COLUMN tenant_id SET STATISTICS -1",
             f"DROP POLICY tenant_only ON {table}",
             f"DROP POLICY finder ON {table}",
             f"DROP POLICY backup ON {table}",

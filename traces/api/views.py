@@ -16,11 +16,11 @@ from decisiongraph.core.api import (
     Query,
     decode_cursor,
     encode_cursor,
+    openapi,
     query_params,
 )
-from decisiongraph.core.errors import Problem, not_found
-from decisiongraph.core.api import openapi
 from decisiongraph.core.api.views import TenantAPIView
+from decisiongraph.core.errors import Problem, not_found
 from traces import selectors, services
 from traces.api import schemas
 from traces.domain.catalog import CATALOG, json_schema

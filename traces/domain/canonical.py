@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import marshal
 import re
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -381,7 +380,8 @@ def uuid7(ms: int, rand: bytes) -> str:
     bits = int.from_bytes(rand, "big")
     high = ms << 16 | 0x7000 | bits >> 68 & 0xFFF
     low = 0b10 << 62 | bits & (1 << 62) - 1
-    return str(uuid.UUID(int=high << 64 | low))
+    text = f"{high << 64 | low:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def strings(value: JsonValue, path: str = "") -> Iterator[tuple[str, str]]:

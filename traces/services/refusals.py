@@ -68,8 +68,13 @@ def record(tenant: Tenant, principal: Principal, refused: Sequence[Refused]) -> 
             cursor.execute(
                 _COUNT,
                 [
-                    tenant.pk, principal.ident, now, now,
-                    [p for p, _ in keys], [c for _, c in keys], [codes[k] for k in keys],
+                    tenant.pk,
+                    principal.ident,
+                    now,
+                    now,
+                    [p for p, _ in keys],
+                    [c for _, c in keys],
+                    [codes[k] for k in keys],
                 ],
             )
             cursor.execute(_MINUTE, [tenant.pk, now, now, names, [makers[n] for n in names]])

@@ -10,9 +10,7 @@ from tenants.models import Tenant
 SLICE = 50_000
 
 _CLAIM = "SELECT cursor FROM traces_rollup WHERE tenant_id = %s FOR UPDATE SKIP LOCKED"
-_START = (
-    "INSERT INTO traces_rollup (tenant_id, cursor) VALUES (%s, 0) ON CONFLICT (tenant_id) DO NOTHING"
-)
+_START = "INSERT INTO traces_rollup (tenant_id, cursor) VALUES (%s, 0) ON CONFLICT (tenant_id) DO NOTHING"
 _MINUTES = """
 INSERT INTO traces_producerminute (tenant_id, minute, producer_id, events, refused, last_at, system)
 SELECT %(tenant)s, date_trunc('minute', recorded_at), producer_id, count(*), 0, max(recorded_at),

@@ -15,7 +15,7 @@ from traces.domain.content import (
     content,
     content_canonical,
     differing_fields,
-    leaf_envelope,
+    leaf_of_draft,
     secret_in,
     stored_leaf_envelope,
 )
@@ -445,13 +445,13 @@ def test_the_leaf_commits_to_everything_and_survives_erasure() -> None:
         "origin": "ingest",
         "principal": "token:1a2b3c4d",
     }
-    envelope = leaf_envelope(made, **placed, commitment=commitment)
-    assert envelope == stored_leaf_envelope(stored(made, None), commitment)
+    envelope = stored_leaf_envelope(stored(made, None), commitment)
+    assert leaf_of_draft(made, **placed, commitment=commitment) == leaf_hash(envelope)
     assert "payload" not in envelope
     assert envelope["commitment"] == "sha256:" + commitment.hex()
     told = set(stored(made, None).as_json()) - {"payload", "payload_hash", "leaf_hash"}
     assert told | {"commitment"} == set(envelope)
-    hashes = {leaf_hash(envelope), leaf_hash(leaf_envelope(made, **placed, commitment=bytes(32)))}
+    hashes = {leaf_hash(envelope), leaf_of_draft(made, **placed, commitment=bytes(32))}
     for name, other in (
         ("log_seq", 8),
         ("trace_seq", 1),
@@ -459,7 +459,7 @@ def test_the_leaf_commits_to_everything_and_survives_erasure() -> None:
         ("origin", "import"),
         ("recorded_at", "y"),
     ):
-        hashes.add(leaf_hash(leaf_envelope(made, **{**placed, name: other}, commitment=commitment)))
+        hashes.add(leaf_of_draft(made, **{**placed, name: other}, commitment=commitment))
     assert len(hashes) == 7
 
 
