@@ -289,6 +289,8 @@ LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = telemetry.logging_config(LOG_LEVEL)
 telemetry.configure()
 DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = 20
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10  # one line a request: its end
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # guessing the address cost a fifth of a small request
 # The outermost middleware has checked or made the id before django-structlog reads it.
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 SILENCED_SYSTEM_CHECKS = [] if SECURE else ["security.W004", "security.W008", "security.W012", "security.W016"]

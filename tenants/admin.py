@@ -42,6 +42,11 @@ class PlatformAdmin(admin.AdminSite):
     index_title = "Administration"
     enable_nav_sidebar = False
 
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Only pages that know tenants; Django's own page of groups, for one, would show everybody's."""
+        if admin_class is not None and issubclass(admin_class, Audited):
+            super().register(model_or_iterable, admin_class, **options)
+
     def has_permission(self, request: HttpRequest) -> bool:
         """Platform superusers, and admins of at least one tenant."""
         user = request.user
@@ -94,6 +99,14 @@ class PlatformAdmin(admin.AdminSite):
             "site_header": f"DecisionGraph: {tenant.name}" if tenant else self.site_header,
             "has_permission": True,
         }
+
+
+_site = PlatformAdmin(name="admin")
+
+
+def platform_site() -> PlatformAdmin:
+    """The one site. A function, because Django asks for it again while this module is being read."""
+    return _site
 
 
 def choose(request: HttpRequest) -> Tenant | None:

@@ -23,5 +23,5 @@ class TenantsConfig(AppConfig):
 class TenantAdminConfig(admin_apps.AdminConfig):
     """Django's admin, with the site that knows tenants; settings install this one."""
 
-    default_site = "tenants.admin.PlatformAdmin"
+    default_site = "tenants.admin.platform_site"
     default = False

@@ -66,7 +66,10 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     )
     if isinstance(found, Problem):
         shown = {"next": back, "error": found.detail, "form": {"username": {"value": email[:254]}}}
-        return render(request, "registration/login.html", shown, status=found.status)
+        response = render(request, "registration/login.html", shown, status=found.status)
+        for name, value in found.headers.items():
+            response[name] = value
+        return response
     login(request, found, backend="django.contrib.auth.backends.ModelBackend")
     return HttpResponseRedirect(back)
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import orjson
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from psycopg import errors as pg
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rest_framework import exceptions as drf
@@ -232,6 +232,14 @@ def as_problem(error: BaseException) -> Problem | None:
     """The refusal that an exception of Django, the REST framework or the database stands for."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, Http404):
+        return Problem("route.not_found", 404, "There is nothing at this address.")
+    if isinstance(error, PermissionDenied):
+        return Problem("permission.denied", 403, str(error) or "You may not do this here.")
+    if isinstance(error, RequestDataTooBig):
+        return Problem("request.too_large", 413, "The body is larger than 8 MiB. Send smaller batches.")
+    if isinstance(error, SuspiciousOperation | BadRequest):
+        return Problem("request.malformed", 400, "The request is malformed.")
     if isinstance(error, drf.APIException):
         if isinstance(error, drf.NotAuthenticated | drf.AuthenticationFailed):
             return not_authenticated()
@@ -248,8 +256,6 @@ def as_problem(error: BaseException) -> Problem | None:
         if isinstance(error, drf.MethodNotAllowed):
             return Problem(code, 405, f"{error.detail} See /api/v1/docs.", headers=headers)
         return Problem(code, error.status_code, str(error.detail), headers=headers)
-    if isinstance(error, RequestDataTooBig):
-        return Problem("request.too_large", 413, "The body is larger than 8 MiB. Send smaller batches.")
     if isinstance(error, OperationalError | InterfaceError):
         cause = error.__cause__
         if isinstance(cause, pg.QueryCanceled | pg.LockNotAvailable | pg.IdleInTransactionSessionTimeout):
@@ -274,13 +280,6 @@ def as_problem(error: BaseException) -> Problem | None:
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """The REST framework's one exception handler."""
-    from django.core.exceptions import PermissionDenied
-    from django.http import Http404
-
-    if isinstance(error, Http404):
-        error = Problem("route.not_found", 404, "There is nothing at this address.")
-    elif isinstance(error, PermissionDenied):
-        error = Problem("permission.denied", 403, str(error) or "Not allowed.")
     problem = as_problem(error)
     request = context.get("request")
     request_id = getattr(getattr(request, "_request", request), "request_id", "")
