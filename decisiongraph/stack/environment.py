@@ -52,7 +52,7 @@ def with_better_python() -> int:
     """Start again under a newer interpreter of this machine, or say that there is none."""
     for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
         found = shutil.which(f"python3.{minor}")
-        if found and subprocess.call([found, "-c", ""]) == 0:
+        if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
             return subprocess.call([found, *sys.argv])
     print(
         f"DecisionGraph needs Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}; "
