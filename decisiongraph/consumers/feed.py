@@ -74,18 +74,17 @@ class Feed:
                 task = asyncio.create_task(self._fly(key, call, begun))
                 flight = (begun, task)
                 self._flights[key] = flight
-                task.add_done_callback(lambda done: self._land(key, done))
+                task.add_done_callback(_heard)
             reading = await asyncio.shield(flight[1])
             if reading.begun >= since or (keep and reading.lines):
                 return reading.lines
 
-    def _land(self, key: Hashable, done: asyncio.Task[Reading]) -> None:
-        self._flights.pop(key, None)
-        if not done.cancelled():
-            done.exception()  # whoever asked may have left; an error nobody waits for is no news
-
     async def _fly(self, key: Hashable, call: Callable[[], list[Line]], begun: float) -> Reading:
-        lines = await database(call)
+        try:
+            lines = await database(call)
+        finally:
+            # Here and not in a callback: whoever finds it in the list must be able to wait for it.
+            del self._flights[key]
         reading = Reading(begun, lines, sum(len(line.data) for line in lines))
         self._forget(key)
         self._kept[key] = reading
@@ -105,3 +104,9 @@ class Feed:
         gone = self._kept.pop(key, None)
         if gone is not None:
             self._bytes -= gone.size
+
+
+def _heard(done: asyncio.Task[Reading]) -> None:
+    """Whoever asked may have left; an error that nobody waits for is no news."""
+    if not done.cancelled():
+        done.exception()
