@@ -51,21 +51,22 @@ class Launcher:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._changed:
-                self.lines.append(line.rstrip("\n"))
-                self._changed.notify_all()
+        with self.process.stdout as console:
+            for line in console:
+                with self._changed:
+                    self.lines.append(line.rstrip("\n"))
+                    self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
 
     def says(self, text: str) -> None:
-        """Wait for a line that contains the text."""
+        """Wait for a line that begins with the text."""
         with self._changed:
-            done = self._changed.wait_for(
-                lambda: any(text in line for line in self.lines) or not self._reader.is_alive(), READY_WITHIN
-            )
-        assert done, self.lines
-        assert any(text in line for line in self.lines), self.lines
+            self._changed.wait_for(lambda: self._said(text) or not self._reader.is_alive(), READY_WITHIN)
+        assert self._said(text), "\n".join(self.lines)
+
+    def _said(self, text: str) -> bool:
+        return any(line.startswith(text) for line in self.lines)
 
     def end(self, number: int) -> int:
         """Send a signal and wait for the end; the exit code."""
@@ -108,7 +109,7 @@ def test_make_run(environ: dict[str, str]) -> None:
     # A second one beside it does no harm.
     second = Launcher(environ)
     assert second.process.wait(60) == 1
-    second.says("already runs here")
+    second.says("DecisionGraph already runs here")
     assert serving(port)
 
     # A killed part comes back, also the ones everything else leans on.
