@@ -76,7 +76,7 @@ def _undecodable(raw: bytes, error: UnicodeDecodeError, max_depth: int, max_node
     try:
         scanner.document()
     except MalformedJson as fault:
-        if not fault.code.startswith("json.syntax"):
+        if fault.code not in ("json.syntax", "json.empty"):
             return fault
     return MalformedJson(
         scanner.path, "json.invalid_utf8", f"Byte {error.start} is not valid UTF-8. Encode the document as UTF-8."
