@@ -134,7 +134,16 @@ def test_a_resend_answers_the_stored_event_whatever_happened_since(desk: Desk) -
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"payload": {"input_id": "other", "source": {"system": "s", "object_type": "o", "object_id": "1"}, "facts": []}}, ["payload"]),
+        (
+            {
+                "payload": {
+                    "input_id": "other",
+                    "source": {"system": "s", "object_type": "o", "object_id": "1"},
+                    "facts": [],
+                }
+            },
+            ["payload"],
+        ),
         ({"occurred_at": "2026-01-01T00:00:00Z"}, ["occurred_at"]),
         ({"tags": ["b"]}, ["tags"]),
         ({"schema_version": 2}, ["schema_version"]),

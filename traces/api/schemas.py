@@ -41,7 +41,13 @@ _ENVELOPE = {
     "payload": ANY_OBJECT,
 }
 _OPTIONAL = (
-    "event_id", "trace_seq", "schema_version", "occurred_at", "correlation_id", "causation_event_id", "tags",
+    "event_id",
+    "trace_seq",
+    "schema_version",
+    "occurred_at",
+    "correlation_id",
+    "causation_event_id",
+    "tags",
 )
 
 APPEND_REQUEST = obj(
@@ -84,7 +90,15 @@ _ITEM = obj(
         "errors": array(obj({"path": STR, "code": STR, "detail": STR})),
     },
     optional=(
-        "event_id", "trace_id", "trace_seq", "log_seq", "payload_hash", "leaf_hash", "code", "detail", "errors",
+        "event_id",
+        "trace_id",
+        "trace_seq",
+        "log_seq",
+        "payload_hash",
+        "leaf_hash",
+        "code",
+        "detail",
+        "errors",
     ),
 )
 BATCH_RESULT = obj({"results": array(_ITEM)})
@@ -156,5 +170,11 @@ REFUSALS = obj(
 )
 
 __all__ = [
-    "APPEND_REQUEST", "BATCH_REQUEST", "BATCH_RESULT", "EVENT", "EVENT_TYPES", "RECEIPT", "REFUSALS",
+    "APPEND_REQUEST",
+    "BATCH_REQUEST",
+    "BATCH_RESULT",
+    "EVENT",
+    "EVENT_TYPES",
+    "RECEIPT",
+    "REFUSALS",
 ]

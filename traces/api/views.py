@@ -57,9 +57,7 @@ class BatchQuery(IngestQuery):
     atomic: bool | None = None
 
 
-DRY_RUN = OpenApiParameter(
-    "dry_run", OpenApiTypes.BOOL, description="Validate everything, store nothing."
-)
+DRY_RUN = OpenApiParameter("dry_run", OpenApiTypes.BOOL, description="Validate everything, store nothing.")
 
 
 class TraceEvents(TenantAPIView):
@@ -76,7 +74,9 @@ class TraceEvents(TenantAPIView):
         parameters=[
             DRY_RUN,
             OpenApiParameter(
-                "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER,
+                "Idempotency-Key",
+                OpenApiTypes.STR,
+                OpenApiParameter.HEADER,
                 description="May stand in for the event's `idempotency_key`.",
             ),
         ],
@@ -106,7 +106,9 @@ class TraceEvents(TenantAPIView):
         tags=["agent", "operator"],
         summary="Read a trace",
         parameters=openapi.LIST_PARAMETERS,
-        responses=openapi.responses({200: (openapi.page(schemas.EVENT), "Events in trace order.")}, refusals=(400, 401, 403, 404)),
+        responses=openapi.responses(
+            {200: (openapi.page(schemas.EVENT), "Events in trace order.")}, refusals=(400, 401, 403, 404)
+        ),
     )
     def get(self, request: Request, trace_id: str) -> Response:
         """The events of one trace, in the order of ``trace_seq``."""
@@ -145,7 +147,8 @@ class Events(TenantAPIView):
         parameters=[
             DRY_RUN,
             OpenApiParameter(
-                "atomic", OpenApiTypes.BOOL,
+                "atomic",
+                OpenApiTypes.BOOL,
                 description="For NDJSON: all or nothing (default), or a result per line.",
             ),
         ],
@@ -177,7 +180,9 @@ class Events(TenantAPIView):
             OpenApiParameter("type", OpenApiTypes.STR, enum=list(INGEST_TYPES + PLATFORM_TYPES)),
             OpenApiParameter("trace_id", OpenApiTypes.STR),
         ],
-        responses=openapi.responses({200: (openapi.page(schemas.EVENT), "Events in log order.")}, refusals=(400, 401, 403)),
+        responses=openapi.responses(
+            {200: (openapi.page(schemas.EVENT), "Events in log order.")}, refusals=(400, 401, 403)
+        ),
     )
     def get(self, request: Request) -> Response:
         """The tenant's log from a position on. Gapless: ``log_seq`` is 1, 2, 3, ..."""
@@ -185,12 +190,10 @@ class Events(TenantAPIView):
         if query.type is not None and query.type not in CATALOG:
             known = ", ".join(CATALOG)
             raise Problem("query.invalid_parameter", 400, f"Unknown `type`. Known: {known}.")
-        if query.cursor and query.after is not None:
-            raise Problem("query.invalid_parameter", 400, "Send `cursor` or `after`, not both.")
         position = decode_cursor(query.cursor, int)
         events = selectors.read_log(
             request.tenant,
-            after=position[0] if position else (query.after or 0),
+            after=max(position[0] if position else 0, query.after or 0),
             limit=query.limit + 1,
             event_type=query.type,
             trace_id=query.trace_id,
@@ -254,7 +257,9 @@ class Refusals(TenantAPIView):
         tags=["agent", "operator"],
         summary="What was refused",
         parameters=[OpenApiParameter("limit", OpenApiTypes.INT)],
-        responses=openapi.responses({200: (schemas.REFUSALS, "Counts, and the last refusals.")}, refusals=(400, 401, 403)),
+        responses=openapi.responses(
+            {200: (schemas.REFUSALS, "Counts, and the last refusals.")}, refusals=(400, 401, 403)
+        ),
     )
     def get(self, request: Request) -> Response:
         """Refused events: counts per producer, token and code, and the last 100 without payload."""

@@ -174,10 +174,9 @@ class Placing:
 
         After an erasure there is nothing left to compare with, so any resend is the same event.
         """
-        if stored.salt is not None and stored.content_hmac is not None:
-            if canonical.content_hmac(stored.salt, item.content) != stored.content_hmac:
-                event = selectors.event_at(self.tenant, stored.log_seq)
-                return _conflict(item.draft, differing_fields(item.draft, event))
+        if stored.salt is not None and canonical.content_hmac(stored.salt, item.content) != stored.content_hmac:
+            event = selectors.event_at(self.tenant, stored.log_seq)
+            return _conflict(item.draft, differing_fields(item.draft, event))
         return Receipt(
             "replayed",
             stored.event_id,
