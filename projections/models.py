@@ -310,6 +310,8 @@ class Checkpoint(TenantModel):
     moved_at = models.DateTimeField(default=clock.now)
     rate = models.FloatField(default=0)
     """Events per second of the last batch that was worth measuring."""
+    held_until = models.DateTimeField(null=True)
+    """Until then live catch-up leaves the row alone: a cut-over is about to lock it."""
     scrub_bucket = models.IntegerField(default=0)
     scrubbed_at = models.DateTimeField(null=True)
 

@@ -43,6 +43,21 @@ def catch_up(tenant: Tenant) -> engine.CaughtUp:
     return done
 
 
+def ask_catch_up(tenant: Tenant, *, principal: Principal, projection: str | None = None) -> None:
+    """An operator wakes whoever follows the log, without waiting for the next tick."""
+    principal.require("operate")
+    if projection is not None and projection not in RULES:
+        raise not_found("projection", projection)
+    with tenant_tx(tenant):
+        record_audit(
+            tenant,
+            principal=principal,
+            action="projection.woken",
+            target=f"projection:{projection or 'all'}",
+        )
+        jobs.enqueue("projections.catch_up", tenant_id=tenant.pk)
+
+
 def tick() -> list[int]:
     """What beat does every second: wake whoever lags, and say who is stale. Answers the laggards."""
     beat("beat", kind="beat")

@@ -16,7 +16,7 @@ REPLAY_FINISHED = "projection.replay_finished"
 DIGEST_MISMATCH = "projection.digest_mismatch"
 
 
-def _health(tenant: Tenant, ident: str) -> Any:
+def _health(tenant: Tenant, ident: str) -> dict[str, Any]:
     return selectors.health(tenant).as_json()
 
 
@@ -25,7 +25,7 @@ TOPICS: tuple[Topic, ...] = (
         name="projection_health",
         with_id=False,
         permission="read",
-        meaning="the tenant's health, as `GET /projections/health` answers it",
+        meaning="the tenant's health, as `GET /projections/health` answers it but for its list of running replays",
         messages=(
             Message(CURSOR_ADVANCED, "engine", "a projection applied events, or health changed"),
             Message(STALE_DETECTED, "reconciler", "a projection stopped following"),

@@ -1,6 +1,20 @@
-"""Addresses."""
+"""Addresses of the replays."""
 
-from django.urls import URLPattern
+from __future__ import annotations
 
-api_urls: list[URLPattern] = []
+from django.urls import URLPattern, path
+
+from replays import api
+
+api_urls = [
+    path("projections/health", api.Health.as_view(), name="projection-health"),
+    path("projections/replay", api.StartReplay.as_view(), name="replay-start"),
+    path("replays", api.Replays.as_view(), name="replays-list"),
+    path("replays/<str:replay_id>", api.ReplayDetail.as_view(), name="replay-detail"),
+    path("replays/<str:replay_id>/differences", api.ReplayDifferences.as_view(), name="replay-differences"),
+    path("replays/<str:replay_id>/cancel", api.CancelReplay.as_view(), name="replay-cancel"),
+]
+"""Below ``/api/v1/``."""
+
 console_urls: list[URLPattern] = []
+"""Below ``/t/{slug}/``."""

@@ -133,6 +133,13 @@ def event_at(tenant: Tenant, log_seq: int) -> StoredEvent:
     return found[0]
 
 
+def events_at(tenant: Tenant, log_seqs: Sequence[int]) -> dict[int, StoredEvent]:
+    """The events at these positions that exist."""
+    with tenant_tx(tenant):
+        found = _events(_FROM + " AND e.log_seq = ANY(%s)", [tenant.pk, list(log_seqs)])
+    return {event.log_seq: event for event in found}
+
+
 def event_by_id(tenant: Tenant, event_id: str) -> StoredEvent | None:
     """The event with this id, if the tenant has one."""
     with tenant_tx(tenant):
@@ -305,7 +312,11 @@ def latest_events(
 
 def trace_ids_from(tenant: Tenant, prefix: str, *, limit: int) -> list[str]:
     """Trace ids that begin with a text, in order."""
-    beyond = prefix[:-1] + chr(min(ord(prefix[-1]) + 1, 0x10FFFF)) if prefix else ""
+    if not prefix:
+        return []
+    # the next code point after the last one; surrogates are none
+    following = {0xD7FF: 0xE000, 0x10FFFF: 0x10FFFF}.get(ord(prefix[-1]), ord(prefix[-1]) + 1)
+    beyond = prefix[:-1] + chr(following)
     with tenant_tx(tenant), connection.cursor() as cursor:
         cursor.execute(
             "SELECT trace_id FROM traces_event WHERE tenant_id = %s AND trace_seq = 0 "

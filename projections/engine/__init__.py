@@ -17,13 +17,16 @@ from projections.engine.generations import (
     suspects,
 )
 from projections.engine.letters import refold
-from projections.engine.live import CaughtUp, catch_up, positions
+from projections.engine.live import CaughtUp, catch_up, paused_collector, positions
 from projections.engine.step import (
+    LIVE_BATCH,
     REBUILD_BATCH,
     Claim,
     Step,
+    ask_to_hold,
     hold_generation,
     hold_live,
+    let_go,
     prepare,
     step,
 )
@@ -32,6 +35,7 @@ from projections.engine.window import Window
 
 __all__ = [
     "BOUND",
+    "LIVE_BATCH",
     "REBUILD_BATCH",
     "BoundRule",
     "BoundTable",
@@ -42,6 +46,7 @@ __all__ = [
     "Mismatch",
     "Step",
     "Window",
+    "ask_to_hold",
     "begin",
     "buckets",
     "canonical",
@@ -49,7 +54,9 @@ __all__ = [
     "delete_some",
     "hold_generation",
     "hold_live",
+    "let_go",
     "merge_keys",
+    "paused_collector",
     "positions",
     "prepare",
     "promote",

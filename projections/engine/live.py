@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from django.db import DatabaseError, connection
@@ -45,6 +48,22 @@ class CaughtUp(NamedTuple):
     """Whether a batch failed; it is tried again by the next slice."""
 
 
+@contextmanager
+def paused_collector() -> Iterator[None]:
+    """No garbage collection while batches are folded.
+
+    A batch makes a hundred thousand objects that die by reference count; walking through them for
+    cycles that are not there took a third of a rebuild.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def positions(tenant: Tenant) -> tuple[int, dict[str, int]]:
     """Head of the log and live cursors, in one snapshot. Prepares a tenant that is new."""
     for attempt in (1, 2):
@@ -77,7 +96,7 @@ def catch_up(
     chosen = bound_rules(projection)
     done, failed, news_at = 0, False, 0.0
     failures: set[str] = set()
-    with bind(tenant=tenant.slug):
+    with bind(tenant=tenant.slug), paused_collector():
         while True:
             head, cursors = positions(tenant)
             if until is not None:

@@ -27,7 +27,12 @@ LIVE_BATCH = 500
 FAR_BEHIND_BATCH = 2_000
 REBUILD_BATCH = 5_000
 
-crash_point: Callable[[str], None] = lambda name: None  # noqa: E731 - replaced by tests
+
+def _go_on(_place: str) -> None:
+    """Nothing happens here."""
+
+
+crash_point: Callable[[str], None] = _go_on
 """Called with the name of every place where a worker may die: ``claimed read folded rows buckets
 cursor committed``. Tests put a function here that kills the process."""
 
@@ -67,7 +72,9 @@ FROM projections_checkpoint c
 WHERE c.tenant_id = %s AND c.projection = %s AND {which}
 FOR UPDATE OF c {how}
 """
-_CLAIM_LIVE = _CLAIM.format(which="c.active", how="SKIP LOCKED")
+_CLAIM_LIVE = _CLAIM.format(
+    which="c.active AND (c.held_until IS NULL OR c.held_until < clock_timestamp())", how="SKIP LOCKED"
+)
 _HOLD_LIVE = _CLAIM.format(which="c.active", how="")
 _HOLD_GENERATION = _CLAIM.format(which="c.generation = %s", how="")
 
@@ -137,6 +144,30 @@ def _claim(statement: str, *arguments: Any) -> Claim | None:
 def claim_live(projection: str) -> Claim | None:
     """The live cursor, locked; None when somebody else holds it."""
     return _claim(_CLAIM_LIVE, projection)
+
+
+def ask_to_hold(tenant: Tenant, projection: str, seconds: float) -> None:
+    """Keep live catch-up away from its cursor row for a moment, in a transaction of its own.
+
+    A REPEATABLE READ transaction that had to wait for the row could not lock it any more: whoever
+    held it has moved it. A holder that dies delays catch-up by ``seconds`` at most.
+    """
+    with tenant_tx(tenant), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE projections_checkpoint SET held_until = clock_timestamp() + %s * interval '1 s' "
+            "WHERE tenant_id = %s AND projection = %s AND active",
+            [seconds, current_tenant_id(), projection],
+        )
+
+
+def let_go(tenant: Tenant, projection: str) -> None:
+    """Catch-up may go on."""
+    with tenant_tx(tenant), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE projections_checkpoint SET held_until = NULL "
+            "WHERE tenant_id = %s AND projection = %s AND held_until IS NOT NULL",
+            [current_tenant_id(), projection],
+        )
 
 
 def hold_live(projection: str) -> Claim | None:

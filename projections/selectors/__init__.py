@@ -1,5 +1,6 @@
 """Reads of the projections."""
 
+from projections.domain.rules import RULES
 from projections.selectors.digests import KINDS, Digests, digests
 from projections.selectors.graph import Graph, edges, node_json, subgraph
 from projections.selectors.health import (
@@ -28,8 +29,12 @@ from projections.selectors.traces import (
     workflows,
 )
 
+PROJECTIONS: tuple[str, ...] = tuple(RULES)
+"""Names of the projections, in the console's order."""
+
 __all__ = [
     "KINDS",
+    "PROJECTIONS",
     "SORTS",
     "Digests",
     "Graph",

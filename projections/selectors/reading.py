@@ -117,19 +117,18 @@ def reading(
         seen = _look(tenant, projection)
         if seen.generation == 0:  # nothing was folded yet
             seen = seen._replace(head=log.head(tenant))
-        if min_log_seq is not None:
-            if (
-                seen.covers_parked(trace_id)
-                and seen.parked_from <= min_log_seq
-                and (trace_id is None or _parked_at(seen, trace_id) <= min_log_seq)
-            ):
-                raise Problem(
-                    "projection.parked",
-                    409,
-                    f"{projection} set aside event {seen.parked_from} of trace {seen.parked[0]!r}, so it "
-                    "cannot promise this read. Retry or skip the dead letter; the log itself is readable.",
-                    headers=seen.headers(trace_id),
-                )
+        if min_log_seq is not None and (
+            seen.covers_parked(trace_id)
+            and seen.parked_from <= min_log_seq
+            and (trace_id is None or _parked_at(seen, trace_id) <= min_log_seq)
+        ):
+            raise Problem(
+                "projection.parked",
+                409,
+                f"{projection} set aside event {seen.parked_from} of trace {seen.parked[0]!r}, so it "
+                "cannot promise this read. Retry or skip the dead letter; the log itself is readable.",
+                headers=seen.headers(trace_id),
+            )
         yield seen
 
 
