@@ -98,9 +98,7 @@ def read_log(
         return _events(sql + " ORDER BY e.log_seq LIMIT %s", [*arguments, limit])
 
 
-def read_trace(
-    tenant: Tenant, trace_id: str, *, after_seq: int = -1, limit: int = 500
-) -> list[StoredEvent]:
+def read_trace(tenant: Tenant, trace_id: str, *, after_seq: int = -1, limit: int = 500) -> list[StoredEvent]:
     """A trace's events with ``trace_seq > after_seq`` in trace order; empty when there is none."""
     with tenant_tx(tenant):
         return _events(
@@ -109,9 +107,7 @@ def read_trace(
         )
 
 
-def trace_history(
-    tenant: Tenant, trace_ids: Iterable[str], event_types: Iterable[str]
-) -> dict[str, list[StoredEvent]]:
+def trace_history(tenant: Tenant, trace_ids: Iterable[str], event_types: Iterable[str]) -> dict[str, list[StoredEvent]]:
     """The events of these types of each of these traces, in trace order."""
     found: dict[str, list[StoredEvent]] = {trace_id: [] for trace_id in trace_ids}
     with tenant_tx(tenant):
@@ -179,9 +175,9 @@ def producer_minutes(tenant: Tenant, *, minutes: int, until: datetime | None = N
     end = until or clock.now()
     with tenant_tx(tenant):
         return list(
-            ProducerMinute.objects.filter(
-                minute__gt=end - timedelta(minutes=minutes), minute__lte=end
-            ).order_by("minute", "producer_id")
+            ProducerMinute.objects.filter(minute__gt=end - timedelta(minutes=minutes), minute__lte=end).order_by(
+                "minute", "producer_id"
+            )
         )
 
 
@@ -235,9 +231,7 @@ def trace_extent(tenant: Tenant, trace_id: str) -> Extent:
     return Extent(ends[0], ends[-1], counts)
 
 
-def trace_milestones(
-    tenant: Tenant, trace_id: str, event_types: Iterable[str], *, limit: int
-) -> list[StoredEvent]:
+def trace_milestones(tenant: Tenant, trace_id: str, event_types: Iterable[str], *, limit: int) -> list[StoredEvent]:
     """The last ``limit`` events of these types in a trace, in trace order."""
     with tenant_tx(tenant):
         found = _events(
@@ -250,9 +244,7 @@ def trace_milestones(
 def trace_event(tenant: Tenant, trace_id: str, trace_seq: int) -> StoredEvent:
     """One event of a trace. 404 when there is none."""
     with tenant_tx(tenant):
-        found = _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq = %s", [tenant.pk, trace_id, trace_seq]
-        )
+        found = _events(_FROM + " AND e.trace_id = %s AND e.trace_seq = %s", [tenant.pk, trace_id, trace_seq])
     if not found:
         raise not_found("event", f"{trace_id} {trace_seq}")
     return found[0]

@@ -6,6 +6,7 @@ import "./palette.js";
 import "./keys.js";
 import "./forms.js";
 import "./tree.js";
+import "./trace.js";
 import "./time.js";
 import "./regions.js";
 import "./live.js";

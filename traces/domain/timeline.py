@@ -114,12 +114,15 @@ class _Placed(NamedTuple):
     review: bool
 
 
-def build(events: Sequence[StoredEvent], *, review: Sequence[StoredEvent] = (), fold: bool = True) -> Timeline:
-    """The waterfall of a trace.
+def build(
+    events: Sequence[StoredEvent], *, review: Sequence[StoredEvent] = (), fold: bool = True, lead: int = 0
+) -> Timeline:
+    """The waterfall of a trace, or of a stretch of it.
 
     ``events`` are the trace's own in any order, ``review`` those of review traces about it.
     Order inside a trace is ``trace_seq``; clocks that run backwards are drawn as standing still.
-    ``fold=False`` draws everything to scale.
+    ``fold=False`` draws everything to scale. The first ``lead`` events are not drawn: they only say
+    when the time before the first row began, so that a stretch continues the one before.
     """
     placed = _merge(events, review)
     if not placed:
@@ -131,8 +134,8 @@ def build(events: Sequence[StoredEvent], *, review: Sequence[StoredEvent] = (), 
     rows = [_row(p, f, offsets, index, scale) for index, (p, f) in enumerate(zip(placed, faces, strict=True))]
     keys = _phase_keys(faces)
     phases: list[Phase] = []
-    first = 0
-    for index in range(1, len(rows) + 1):
+    first = lead = min(lead, len(rows))
+    for index in range(lead + 1, len(rows) + 1):
         if index == len(rows) or _group(keys[index]) != _group(keys[first]):
             phases.append(_phase(keys[first:index], rows[first:index], offsets[max(first - 1, 0)], scale))
             first = index
@@ -151,7 +154,7 @@ def build(events: Sequence[StoredEvent], *, review: Sequence[StoredEvent] = (), 
         total_ms=total,
         machine_ms=total - people,
         people_ms=people,
-        event_count=len(events),
+        event_count=len(events) - lead,
         review_count=len(review),
     )
 

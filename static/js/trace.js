@@ -1,0 +1,44 @@
+// The page of one trace: which row is under the glass, and bringing it into sight.
+
+const glass = () => document.getElementById("inspector");
+const rowOf = (key) => document.getElementById(`e-${key.replace("event-", "")}`)?.closest("[data-row]");
+
+function mark() {
+  const key = glass()?.dataset.event;
+  if (!key) return null;
+  const row = rowOf(key);
+  for (const other of document.querySelectorAll(".windows [data-row][aria-current]")) {
+    if (other !== row) other.removeAttribute("aria-current");
+  }
+  row?.setAttribute("aria-current", "true");
+  return row;
+}
+
+const inSight = (element) => {
+  const box = element.getBoundingClientRect();
+  return box.top >= 0 && box.top < innerHeight - 80;
+};
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  const target = event.detail.target;
+  if (!target?.closest) return;
+  if (target.id === "inspector") {
+    mark()?.scrollIntoView({ block: "nearest" });
+    // In one column the glass stands below the history: a click must show what it did.
+    if (glass() && !inSight(glass())) glass().scrollIntoView({ block: "start" });
+  } else if (document.querySelector(".windows")) mark();
+});
+
+// Beyond the rows that are drawn, the step is a new page around that event.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-goes]");
+  if (!link) return;
+  const to = new URL(link.href).searchParams.get("event");
+  if (to !== null && !document.getElementById(`e-${to}`)) event.stopPropagation();
+}, true);
+
+// A link to one event opens with that event in sight, in the window and in its own scroller.
+if (new URLSearchParams(location.search).has("event")) {
+  const row = mark();
+  if (row && (!inSight(row) || row.closest(".tall"))) row.scrollIntoView({ block: "center" });
+}
