@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 
@@ -101,6 +102,13 @@ def observed(trace_id: str) -> dict[str, Any]:
     return envelope(trace_id, "InputObserved", {"input_id": uuid.uuid4().hex, "source": source, "facts": facts})
 
 
+class _Socket(WebsocketCommunicator):
+    """Without the patch of `channels.testing` that keeps threads from giving their connections back."""
+
+    send_input = ApplicationCommunicator.send_input
+    receive_output = ApplicationCommunicator.receive_output
+
+
 class Client:
     """A socket client inside this process."""
 
@@ -111,7 +119,7 @@ class Client:
             from decisiongraph.asgi import application
         named = {"authorization": f"Bearer {token}"} if token else {}
         named |= headers or {}
-        self.socket = WebsocketCommunicator(
+        self.socket = _Socket(
             application,
             "/ws/" + (f"?{query}" if query else ""),
             headers=[(name.encode(), value.encode()) for name, value in named.items()],
