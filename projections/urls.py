@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from projections import api
+from projections import api, console
 
 api_urls = [
     path("traces", api.Traces.as_view(), name="traces-list"),
@@ -19,5 +19,12 @@ api_urls = [
 ]
 """Below ``/api/v1/``."""
 
-console_urls: list[object] = []
+console_urls = [
+    path("", console.overview, name="console-overview"),
+    path("refusals", console.refusals, name="console-refusals"),
+    path("projections", console.projections, name="console-projections"),
+    path("projections/catch-up", console.catch_up, name="console-catch-up"),
+    path("projections/dead-letters/<int:ident>/retry", console.retry, name="console-retry"),
+    path("projections/dead-letters/<int:ident>/skip", console.skip, name="console-skip"),
+]
 """Below ``/t/{slug}/``."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from decisiongraph.core.templatetags.dg import samples
@@ -36,6 +38,18 @@ NAV: tuple[NavItem, ...] = (
 def page(request: HttpRequest, section: str, **context: Any) -> dict[str, Any]:
     """The context of a page: its own values plus which rail entry is current."""
     return {"section": section, **context}
+
+
+def toasted(request: HttpRequest, text: str, back: str, tone: str = "ok") -> HttpResponse:
+    """The answer to a click: a toast where the page stays, the page ``back`` where it cannot.
+
+    With htmx the live regions of the page show what changed; without a script the person is sent
+    back and reads the same words there.
+    """
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204, headers={"HX-Trigger": json.dumps({"toast": {"tone": tone, "text": text}})})
+    messages.add_message(request, messages.WARNING if tone == "warn" else messages.SUCCESS, text, extra_tags=tone)
+    return HttpResponseRedirect(back)
 
 
 def patterns(request: HttpRequest) -> HttpResponse:

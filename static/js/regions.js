@@ -1,6 +1,7 @@
 // Live regions: an element with data-live="<topic>" and hx-get + hx-trigger="live" is fetched
-// again when a message of that topic arrives: at most twice a second, the last one always, never
-// under an open menu or a typing hand. Rows that arrive glow once.
+// again when a message of that topic arrives: at most twice a second (data-live-every says another
+// pace), the last one always, never under an open menu, a pressed button or a typing hand. Rows that
+// arrive glow once. data-live-poll="10" also looks every ten seconds: silence is news nobody sends.
 
 const EVERY_MS = 500;
 const regions = new Map(); // id -> { last, timer, busy, again, pending }
@@ -17,6 +18,8 @@ const stateOf = (element) => {
 };
 
 function occupied(element) {
+  // What is replaced between press and release never hears the click.
+  if (element.matches(":active")) return true;
   if (element.querySelector(":popover-open, dialog[open]")) return true;
   const open = document.querySelector("[popover]:popover-open");
   if (open && element.querySelector(`[popovertarget="${CSS.escape(open.id)}"]`)) return true;
@@ -49,7 +52,7 @@ export function refresh(element) {
     return;
   }
   if (state.timer) return;
-  const wait = Math.max(0, state.last + EVERY_MS - Date.now());
+  const wait = Math.max(0, state.last + Number(element.dataset.liveEvery || EVERY_MS) - Date.now());
   state.timer = setTimeout(() => fetchNow(current(element)), wait);
 }
 
@@ -73,6 +76,20 @@ export function onMessage(topic, message) {
 
 export const refreshAll = () => document.querySelectorAll("[data-live]").forEach((element) => {
   if (element.dataset.liveMode !== "announce" && !element.hasAttribute("data-live-paused")) refresh(element);
+});
+
+setInterval(() => {
+  if (document.hidden) return;
+  for (const element of document.querySelectorAll("[data-live-poll]")) {
+    const state = stateOf(element);
+    state.last ||= Date.now();
+    if (Date.now() - state.last >= 1000 * Number(element.dataset.livePoll)) refresh(element);
+  }
+}, 1000);
+
+// Whatever a person has just done shows at once, also while the socket is away.
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && event.detail.requestConfig?.verb === "post") refreshAll();
 });
 
 document.addEventListener("click", (event) => {
@@ -102,15 +119,35 @@ document.addEventListener("click", (event) => {
 
 let before = null;
 
+// Whoever works by keyboard keeps the place: the same control of the same row, else of the region.
+const CONTROLS = "a[href], button, [tabindex]";
+function placeOf(active, target) {
+  if (!active || active === target || !target.contains(active)) return null;
+  const row = active.closest("[data-key]");
+  const inside = row && target.contains(row) ? row : target;
+  return { key: inside === target ? "" : row.dataset.key, at: [...inside.querySelectorAll(CONTROLS)].indexOf(active) };
+}
+function refocus(place, target) {
+  if (!place || place.at < 0 || target.contains(document.activeElement)) return;
+  const inside = place.key ? target.querySelector(`[data-key="${CSS.escape(place.key)}"]`) : target;
+  inside?.querySelectorAll(CONTROLS)[place.at]?.focus({ preventScroll: true });
+}
+
 document.addEventListener("htmx:beforeSwap", (event) => {
   const target = event.detail.target;
   if (!target?.matches?.("[data-live]") || event.detail.isError) return;
+  if (event.detail.requestConfig?.triggeringEvent?.type === "live" && target.matches(":active")) {
+    event.detail.shouldSwap = false;
+    setTimeout(() => refresh(current(target)), 300);
+    return;
+  }
   before = {
     id: target.id,
     paused: target.hasAttribute("data-live-paused"),
     keys: new Set([...target.querySelectorAll("[data-key]")].map((row) => row.dataset.key)),
     open: new Set([...target.querySelectorAll("details[open][id]")].map((part) => part.id)),
     scroll: target.querySelector(".table-wrap")?.scrollLeft || 0,
+    focus: placeOf(document.activeElement, target),
   };
 });
 
@@ -125,6 +162,7 @@ document.addEventListener("htmx:afterSwap", () => {
     }
     const wrap = target.querySelector(".table-wrap");
     if (wrap) wrap.scrollLeft = before.scroll;
+    refocus(before.focus, target);
   }
   before = null;
 });
