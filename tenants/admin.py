@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
@@ -54,7 +54,7 @@ class PlatformAdmin(admin.AdminSite):
             return False
         return user.is_superuser or tenants_for(user).exists()
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
         """Enter the tenant before the page, and render inside: the admin's lists are lazy."""
         owner = getattr(view, "__self__", None)
 
@@ -86,7 +86,7 @@ class PlatformAdmin(admin.AdminSite):
         request.get_full_path = lambda *_a, **_k: request.GET.get("next") or reverse("admin:index")  # type: ignore[method-assign]
         return to_sign_in(request)
 
-    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The console's own sign-out page."""
         return HttpResponseRedirect("/")
 
@@ -138,7 +138,7 @@ def rendered(response: HttpResponse) -> HttpResponse:
     return render() if callable(render) else response
 
 
-class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
+class Audited(admin.ModelAdmin):
     """Nothing may be done by default; Django's own change log stays empty, ours says who did what."""
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
@@ -202,7 +202,7 @@ class MembershipAdmin(TenantModelAdmin):
     list_display = ("user", "role", "status", "created_at")
     list_filter = ("role", "status")
     fields = ("user", "role", "status", "created_at")
-    actions: ClassVar = ["deactivate"]
+    actions = ["deactivate"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Only the role can be changed; the person only when a superuser adds one."""
@@ -247,7 +247,7 @@ class ApiTokenAdmin(TenantModelAdmin):
         "id", "name", "scopes", "producers", "created_by_label", "created_at", "expires_at",
         "last_used_at", "revoked_at",
     )  # fmt: skip
-    actions: ClassVar = ["revoke"]
+    actions = ["revoke"]
 
     @admin.action(description="Revoke")
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
@@ -308,7 +308,7 @@ class UserAdmin(PlatformModelAdmin):
     list_display = ("email", "name", "is_active", "is_superuser", "last_login")
     search_fields = ("email", "name")
     ordering = ("email",)
-    actions: ClassVar = ["lock", "unlock"]
+    actions = ["lock", "unlock"]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A new account needs an e-mail and a name only."""
@@ -327,7 +327,7 @@ class UserAdmin(PlatformModelAdmin):
     @admin.action(description="Lock out of every tenant")
     def lock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Through the services; never oneself."""
-        for user in queryset.exclude(pk=request.user.pk):
+        for user in queryset.exclude(pk=request.user.pk or 0):
             services.set_user_active(user, principal=_superuser(request), active=False)
 
     @admin.action(description="Let in again")

@@ -78,7 +78,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Changes with the password and with ``session_epoch``; a session with another one ends."""
         return self._hash(None)
 
-    def get_session_auth_fallback_hash(self):  # type: ignore[no-untyped-def]
+    def get_session_auth_fallback_hash(self):
         """The same under retired secret keys."""
         from django.conf import settings
 

@@ -4,7 +4,7 @@ Programs come with a token, people with a session, both over HTTP and over socke
 through has a `Principal`; everything above asks it and nothing else.
 """
 
-from tenants.access.http import ApiAuthentication, Needs, client_address
+from tenants.access.http import ApiAuthentication, Needs, TenantRequest, client_address
 from tenants.access.pages import console_view, frame, to_sign_in
 from tenants.access.principal import Principal, system_principal
 from tenants.access.sockets import (
@@ -27,6 +27,7 @@ __all__ = [
     "ApiAuthentication",
     "Needs",
     "Principal",
+    "TenantRequest",
     "Visitor",
     "access_group",
     "authenticate_socket",

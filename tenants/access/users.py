@@ -52,7 +52,7 @@ def principal_of(tenant: Tenant, user: User) -> Principal | None:
 
 def still_signed_in(principal: Principal) -> tuple[User | None, bool]:
     """The person as the database knows them now, and whether the session of then still holds."""
-    user = User.objects.filter(pk=principal.user_id).first()
+    user = User.objects.filter(pk=principal.user_id or 0).first()
     if user is None or not user.is_active:
         return None, False
     return user, hmac.compare_digest(user.get_session_auth_hash(), principal.proof)

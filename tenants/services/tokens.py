@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core import signing
+from django.utils.encoding import force_bytes
 
 from decisiongraph.core import clock
 from decisiongraph.core.db import tenant_tx
@@ -25,12 +26,12 @@ TOUCH_SECONDS = 60
 _TICKET_SALT = "tenants.socket-ticket"
 
 
-def secret_hmac(ident: str, secret: str, key: str | None = None) -> str:
+def secret_hmac(ident: str, secret: str, key: str | bytes | None = None) -> str:
     """What is stored of a secret: HMAC-SHA256 under a key derived from ``SECRET_KEY``.
 
     The secret has 256 random bits, so a slow password hash would add nothing but latency.
     """
-    derived = hashlib.sha256(b"tenants.api-token:" + (key or settings.SECRET_KEY).encode()).digest()
+    derived = hashlib.sha256(b"tenants.api-token:" + force_bytes(key or settings.SECRET_KEY)).digest()
     return hmac.new(derived, f"{ident}:{secret}".encode(), hashlib.sha256).hexdigest()
 
 

@@ -118,15 +118,21 @@ def test_every_table_belongs_to_the_owner_and_none_to_the_app() -> None:
 
 
 def test_the_app_is_bound_by_policies() -> None:
-    assert rows(
-        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'dg\\_%%'"
-        " AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb)"
-    ) == []
+    assert (
+        rows(
+            "SELECT rolname FROM pg_roles WHERE rolname LIKE 'dg\\_%%'"
+            " AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb)"
+        )
+        == []
+    )
     assert rows("SELECT current_user::text") == [("dg_app",)]
-    assert rows(
-        "SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('dg_owner', 'dg_finder', 'dg_backup')"
-        " AND pg_has_role('dg_app', r.oid, 'MEMBER')"
-    ) == []
+    assert (
+        rows(
+            "SELECT r.rolname FROM pg_roles r WHERE r.rolname IN ('dg_owner', 'dg_finder', 'dg_backup')"
+            " AND pg_has_role('dg_app', r.oid, 'MEMBER')"
+        )
+        == []
+    )
 
 
 def test_the_app_truncates_nothing_and_makes_no_triggers() -> None:

@@ -131,9 +131,7 @@ def test_the_last_admin_stays_here_too(cast: Cast) -> None:
 def test_actions_go_through_the_services(cast: Cast) -> None:
     token, _text = make_token(cast.acme)
     browser = cast.browser(cast.alice)
-    browser.post(
-        reverse("admin:tenants_apitoken_changelist"), {"action": "revoke", "_selected_action": [token.pk]}
-    )
+    browser.post(reverse("admin:tenants_apitoken_changelist"), {"action": "revoke", "_selected_action": [token.pk]})
     browser.post(
         reverse("admin:tenants_membership_changelist"),
         {"action": "deactivate", "_selected_action": [cast.member(cast.vera).pk]},

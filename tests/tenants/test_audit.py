@@ -78,7 +78,9 @@ def test_filters_and_pages(cast: Cast) -> None:
     assert len(program.get(f"/api/v1/audit?action=token.&after={moment}").json()["items"]) == 3
 
 
-@pytest.mark.parametrize("query", ["x=1", "after=yesterday", "after=2026-01-01T00:00:00", "cursor=zzz", "limit=1000", "action=%00"])
+@pytest.mark.parametrize(
+    "query", ["x=1", "after=yesterday", "after=2026-01-01T00:00:00", "cursor=zzz", "limit=1000", "action=%00"]
+)
 def test_bad_filters_are_400(cast: Cast, query: str) -> None:
     assert cast.program("admin").get(f"/api/v1/audit?{query}").status_code == 400
 

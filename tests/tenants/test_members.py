@@ -25,9 +25,7 @@ def text_of(link: str) -> str:
 
 
 def invite(cast: Cast, email: str, role: str = "operator") -> dict[str, Any]:
-    answer = cast.program().post(
-        "/api/v1/members", {"email": email, "role": role}, content_type="application/json"
-    )
+    answer = cast.program().post("/api/v1/members", {"email": email, "role": role}, content_type="application/json")
     assert answer.status_code == 201, answer.content
     found: dict[str, Any] = answer.json()
     return found
@@ -77,7 +75,9 @@ def test_an_invited_person_joins_by_the_link_once(cast: Cast) -> None:
     User.objects.filter(pk=user.pk).update(email=f"gone-{user.pk}@example.org")
 
 
-@pytest.mark.parametrize(("password", "again"), [("short", "short"), ("a" * 12, "b" * 12), ("password123", "password123"), ("", "")])
+@pytest.mark.parametrize(
+    ("password", "again"), [("short", "short"), ("a" * 12, "b" * 12), ("password123", "password123"), ("", "")]
+)
 def test_a_poor_password_is_refused_and_the_link_lives_on(cast: Cast, password: str, again: str) -> None:
     made = invite(cast, f"poor-{cast.acme.slug}@example.org")
     answer = Client().post(f"/join/{text_of(made['link'])}", {"password": password, "again": again})
@@ -149,15 +149,11 @@ def test_the_invitation_does_not_tell_who_is_known(cast: Cast) -> None:
 def test_no_reset_link_for_an_account_that_opens_more(cast: Cast) -> None:
     services.add_member(cast.globex, principal=system_principal(cast.globex), user=cast.vera, role="viewer")
     with pytest.raises(Problem) as refused:
-        services.reset_link(
-            cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.vera).pk
-        )
+        services.reset_link(cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.vera).pk)
     assert refused.value.code == "member.account_shared"
     User.objects.filter(pk=cast.bob.pk).update(is_superuser=True)
     with pytest.raises(Problem):
-        services.reset_link(
-            cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.bob).pk
-        )
+        services.reset_link(cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.bob).pk)
 
 
 def test_a_link_made_before_the_account_opened_more_is_refused(cast: Cast) -> None:
@@ -188,9 +184,7 @@ def test_invented_links_are_404(db: None, text: str) -> None:
 
 def test_a_role_change_moves_the_permissions(cast: Cast) -> None:
     member = cast.member(cast.vera)
-    answer = cast.program().patch(
-        f"/api/v1/members/{member.pk}", {"role": "reviewer"}, content_type="application/json"
-    )
+    answer = cast.program().patch(f"/api/v1/members/{member.pk}", {"role": "reviewer"}, content_type="application/json")
     assert answer.status_code == 200
     assert selectors.permissions(cast.acme, cast.vera) == ROLE_PERMISSIONS["reviewer"]
     assert cast.vera.groups.count() == 1
@@ -235,9 +229,7 @@ def test_deactivation_ends_session_tokens_and_links(cast: Cast) -> None:
     services.change_role(
         cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.bob).pk, role="admin"
     )
-    token, text = services.create_token(
-        cast.acme, principal=cast.principal(cast.bob), name="bob's", scopes=["read"]
-    )
+    token, text = services.create_token(cast.acme, principal=cast.principal(cast.bob), name="bob's", scopes=["read"])
     _other, other_text = make_token(cast.acme, "read")
     browser = cast.browser(cast.bob)
     headers = {"X-Tenant": cast.acme.slug}
@@ -258,9 +250,7 @@ def test_deactivation_ends_session_tokens_and_links(cast: Cast) -> None:
 def test_deactivated_in_one_tenant_stays_signed_in_for_the_other(cast: Cast) -> None:
     services.add_member(cast.globex, principal=system_principal(cast.globex), user=cast.vera, role="viewer")
     browser = cast.browser(cast.vera)
-    services.deactivate_member(
-        cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.vera).pk
-    )
+    services.deactivate_member(cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.vera).pk)
     assert browser.get("/api/v1/me", headers={"X-Tenant": cast.acme.slug}).status_code == 404
     assert browser.get("/api/v1/me", headers={"X-Tenant": cast.globex.slug}).status_code == 200
 

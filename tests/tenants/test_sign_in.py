@@ -27,9 +27,7 @@ def address() -> str:
 
 
 def attempt(email: str, password: str, address: str, client: Client | None = None, **more: Any) -> Any:
-    return (client or Client()).post(
-        "/signin", {"username": email, "password": password, **more}, REMOTE_ADDR=address
-    )
+    return (client or Client()).post("/signin", {"username": email, "password": password, **more}, REMOTE_ADDR=address)
 
 
 def test_the_right_password_opens_the_console(cast: Cast, address: str) -> None:
@@ -132,7 +130,8 @@ def test_failures_are_in_the_audit_log_of_their_tenant_only(cast: Cast, address:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil", "signin", "/\\evil.example"]
+    "target",
+    ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil", "signin", "/\\evil.example"],
 )
 def test_the_page_forwards_nowhere_else(cast: Cast, address: str, target: str) -> None:
     answer = attempt(cast.vera.email, PASSWORD, address, next=target)

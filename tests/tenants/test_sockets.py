@@ -130,9 +130,7 @@ def test_a_ticket_of_a_person(cast: Cast) -> None:
     visitor = authenticate_socket(scope(f"ticket={text}"))
     assert visitor.enter(cast.acme.slug)[1].ident == f"user:{cast.vera.email}"
     late, _ends = services.issue_ticket(cast.acme, principal=cast.principal(cast.vera))
-    services.deactivate_member(
-        cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.vera).pk
-    )
+    services.deactivate_member(cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.vera).pk)
     assert code_of(scope(f"ticket={late}")) == "auth.required"
 
 
@@ -197,9 +195,7 @@ def test_an_open_socket_of_a_person_ends(cast: Cast, what: str) -> None:
     _tenant, principal = visitor.enter(cast.acme.slug)
     assert (still_allowed(principal), visitor_still_allowed(visitor)) == (None, None)
     if what in ("deactivated", "elsewhere"):
-        services.deactivate_member(
-            cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.vera).pk
-        )
+        services.deactivate_member(cast.acme, principal=cast.principal(cast.alice), member_id=cast.member(cast.vera).pk)
     elif what == "locked":
         services.set_user_active(cast.vera, principal=system_principal(), active=False)
     elif what == "password":

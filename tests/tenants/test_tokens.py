@@ -185,9 +185,7 @@ def test_nobody_gives_more_than_they_hold(cast: Cast) -> None:
 
 
 def test_a_locked_issuer_ends_the_token(cast: Cast) -> None:
-    _token, text = services.create_token(
-        cast.acme, principal=cast.principal(cast.alice), name="hers", scopes=["read"]
-    )
+    _token, text = services.create_token(cast.acme, principal=cast.principal(cast.alice), name="hers", scopes=["read"])
     assert me(text).status_code == 200
     services.set_user_active(cast.alice, principal=system_principal(), active=False)
     assert me(text).status_code == 401
