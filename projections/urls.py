@@ -21,6 +21,8 @@ api_urls = [
 
 console_urls = [
     path("", console.overview, name="console-overview"),
+    path("traces", console.traces, name="console-traces"),
+    path("palette", console.palette, name="console-palette"),
     path("refusals", console.refusals, name="console-refusals"),
     path("projections", console.projections, name="console-projections"),
     path("projections/catch-up", console.catch_up, name="console-catch-up"),

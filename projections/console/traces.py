@@ -30,6 +30,9 @@ ROWS = 50
 ARRIVALS = 999
 """New and moved traces are counted up to here."""
 
+FAR = 100
+"""Events behind the log from which the list says so: a few are always on their way."""
+
 KEYS = ("workflow", "outcome", "status", "entity", "policy", "actor", "after", "before", "range", "kind")
 """What the search bar completes: ``key:value``."""
 OUTCOMES = ("success", "failure", "abandoned")
@@ -65,7 +68,7 @@ class TracesQuery(Query):
     kind: Literal["", "decision", "review", "all"] = ""
     sort: Literal["", "-last", "last", "-started", "started"] = ""
     cursor: str | None = Field(default=None, max_length=1000)
-    part: Literal["list", "news"] | None = None
+    part: Literal["list", "news", "names"] | None = None
     since: int | None = Field(default=None, ge=0, le=2**53)
     """The position of the projection when the page was read."""
     theme: str = ""
@@ -128,7 +131,11 @@ def traces(request: Any) -> HttpResponse:
         return HttpResponseRedirect(f"{base}?{urlencode(kept | found.filters)}")
     query = query_params(request, TracesQuery)
     wanted = _filter(query)
-    if query.part == "news":
+    if query.part == "names":
+        # What completes the search bar, asked for when somebody begins to type.
+        shown = {"workflows": selectors.workflows(tenant), "outcomes": OUTCOMES, "statuses": STATUSES}
+        response = render(request, "projections/traces.html#names", shown)
+    elif query.part == "news":
         response = render(request, "projections/traces.html#news", _news(tenant, query, wanted))
     else:
         shown = _list(tenant, query, wanted)
@@ -192,10 +199,15 @@ def _list(tenant: Tenant, query: TracesQuery, wanted: TraceFilter) -> dict[str, 
         next_url = _address(tenant, query, cursor=encode_cursor(text, tie))
     reading = found.reading
     filtered = any(getattr(query, name) for name in ("q", *KEYS))
+    exact = ""
+    if not rows and wanted.q and log.trace_states(tenant, [wanted.q]):
+        exact = f"/t/{tenant.slug}/traces/{quote(wanted.q, safe='')}"
     return {
+        "exact_url": exact,
         "traces": [_row(tenant, row, reading) for row in rows],
         "next_url": next_url,
         "first_url": _address(tenant, query) if query.cursor else "",
+        "far": FAR,
         "first_page": query.cursor is None,
         "filtered": filtered,
         "clear_url": f"/t/{tenant.slug}/traces",
@@ -203,8 +215,7 @@ def _list(tenant: Tenant, query: TracesQuery, wanted: TraceFilter) -> dict[str, 
         "reading": reading,
         "parked": list(reading.parked[:3]),
         "topic": public_topic(tenant.slug, "projection_health"),
-        "list_url": _address(tenant, query, part="list"),
-        "news_url": _address(tenant, query, part="news", since=reading.cursor),
+        **_fresh(tenant, query, reading.cursor),
     }
 
 
@@ -222,11 +233,20 @@ def _news(tenant: Tenant, query: TracesQuery, wanted: TraceFilter) -> dict[str, 
         "began": began,
         "moved": moved,
         "most": ARRIVALS,
+        "far": FAR,
         "topic": public_topic(tenant.slug, "projection_health"),
-        "list_url": _address(tenant, query, part="list"),
-        "news_url": _address(tenant, query, part="news", since=query.since or 0),
         "reading": reading,
-        "first_page": True,
+        "first_page": query.cursor is None,
+        **_fresh(tenant, query, query.since or 0),
+    }
+
+
+def _fresh(tenant: Tenant, query: TracesQuery, since: int) -> dict[str, str]:
+    """Addresses of the newest rows and of the question what came after a position."""
+    return {
+        "fresh_url": _address(tenant, query),
+        "list_url": _address(tenant, query, part="list"),
+        "news_url": _address(tenant, query, part="news", since=since, cursor=query.cursor),
     }
 
 
@@ -260,9 +280,7 @@ def _form(tenant: Tenant, query: TracesQuery) -> dict[str, Any]:
         value = getattr(query, name)
         if value:
             label = RANGES[value][1] if name == "range" else KINDS[value] if name == "kind" else value
-            chips.append(
-                {"label": words.get(name, name), "value": label, "url": _address(tenant, query, **{name: ""})}
-            )
+            chips.append({"label": words.get(name, name), "value": label, "url": _address(tenant, query, **{name: ""})})
     if query.q:
         chips.append({"label": "text", "value": query.q, "url": _address(tenant, query, q="")})
     return {
@@ -274,7 +292,6 @@ def _form(tenant: Tenant, query: TracesQuery) -> dict[str, Any]:
         "sorts": list(SORTS.items()),
         "kinds": list(KINDS.items()),
         "sort": query.sort or "-last",
-        "workflows": selectors.workflows(tenant),
+        "names_url": f"/t/{tenant.slug}/traces?part=names",
         "detailed": any(getattr(query, name) for name in ("entity", "policy", "actor", "after", "before", "kind")),
-        "empty_log": not chips and log.head(tenant) == 0,
     }

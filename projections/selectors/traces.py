@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -116,6 +116,32 @@ def trace_list(
         sign = "-" if falls else ""
         rows = list(found.order_by(f"{sign}{column}", f"{sign}first_log_seq")[: limit + 1])
     return TraceList(seen, rows)
+
+
+def trace_rows(tenant: Tenant, trace_ids: Sequence[str]) -> list[TraceSummary]:
+    """The summaries of those traces that the projection knows."""
+    if not trace_ids:
+        return []
+    with reading(tenant, "trace_summary") as seen:
+        return list(
+            TraceSummary.objects.filter(
+                generation=seen.generation, key_sha__in=[text_sha(ident) for ident in trace_ids], event_count__gt=0
+            )
+        )
+
+
+def trace_arrivals(
+    tenant: Tenant, wanted: TraceFilter, *, since: int, limit: int
+) -> tuple[int, int, Reading]:
+    """How many matching traces began, and how many older ones moved, after a position of the log.
+
+    Counts up to ``limit`` traces.
+    """
+    with reading(tenant, "trace_summary") as seen:
+        found = _filtered(seen, wanted).filter(last_log_seq__gt=since)
+        firsts = list(found.values_list("first_log_seq", flat=True).order_by("-last_log_seq")[:limit])
+    began = sum(first > since for first in firsts)
+    return began, len(firsts) - began, seen
 
 
 def trace_counts(tenant: Tenant, wanted: TraceFilter = TraceFilter()) -> dict[str, int]:  # noqa: B008

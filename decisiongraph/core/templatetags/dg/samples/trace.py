@@ -80,7 +80,7 @@ def trace(now: datetime) -> dict[str, Any]:
                 "outcome": "success",
                 "event_count": 12,
                 "last_policy": "require_exception",
-                "started_at": past(minutes=50),
+                "last_at": past(minutes=50),
                 "duration": 2493,
             },
             {
@@ -92,7 +92,7 @@ def trace(now: datetime) -> dict[str, Any]:
                 "entity": "application/LA-20417",
                 "status": "open",
                 "event_count": 7,
-                "started_at": past(seconds=20),
+                "last_at": past(seconds=20),
                 "parked": True,
             },
             {
@@ -105,7 +105,7 @@ def trace(now: datetime) -> dict[str, Any]:
                 "outcome": "failure",
                 "event_count": 31,
                 "last_policy": "deny",
-                "started_at": past(days=2),
+                "last_at": past(days=2),
                 "duration": 64.2,
             },
         ],
