@@ -1,10 +1,16 @@
-"""Live topics: jobs that run a projection again."""
+"""Live topics: jobs that run a projection again, and the health they are part of."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from projections.topics import DIGEST_MISMATCH, REPLAY_FINISHED, REPLAY_PROGRESS, REPLAY_STARTED
+from projections.topics import (
+    DIGEST_MISMATCH,
+    HEALTH_MESSAGES,
+    REPLAY_FINISHED,
+    REPLAY_PROGRESS,
+    REPLAY_STARTED,
+)
 from replays import selectors
 from tenants.models import Tenant
 from traces.topics import Message, StateTopic, Topic
@@ -19,6 +25,10 @@ MESSAGES = (
 )
 
 
+def _health(tenant: Tenant, ident: str) -> Any:
+    return selectors.health(tenant)
+
+
 def _replays(tenant: Tenant, ident: str) -> Any:
     return [replay.as_json() for replay in selectors.replays(tenant, limit=SHOWN)]
 
@@ -28,6 +38,15 @@ def _replay(tenant: Tenant, ident: str) -> Any:
 
 
 TOPICS: tuple[Topic, ...] = (
+    StateTopic(
+        name="projection_health",
+        with_id=False,
+        permission="read",
+        meaning="the tenant's health, as `GET /projections/health` answers it",
+        messages=HEALTH_MESSAGES,
+        read=_health,
+        interval=0.25,
+    ),
     StateTopic(
         name="replays",
         with_id=False,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from replays.topics import TOPICS as REPLAYS
-
 from decisiongraph.consumers.frames import TopicName
-from projections.topics import TOPICS as PROJECTIONS
+from replays.topics import TOPICS as REPLAYS
 from traces.topics import TOPICS as TRACES
 from traces.topics import LogTopic, StateTopic, Topic
 
-TOPICS: tuple[Topic, ...] = (*TRACES, *PROJECTIONS, *REPLAYS)
+TOPICS: tuple[Topic, ...] = (*TRACES, *REPLAYS)
 
 _BY_SPELLING = {(topic.name, topic.with_id): topic for topic in TOPICS}
 
