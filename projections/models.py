@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 from django.contrib.postgres.fields import ArrayField
@@ -24,6 +24,11 @@ from traces.domain.canonical import jcs
 
 class CanonicalField(models.TextField):
     """A JSON value kept as its RFC 8785 text: ``jsonb`` would rewrite the numbers that are hashed."""
+
+    if TYPE_CHECKING:
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
+        _pyi_lookup_exact_type: Any
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         """The value."""

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import BaseModel, ConfigDict, Field
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from decisiongraph.core.api import (
@@ -38,6 +37,7 @@ from decisiongraph.core.errors import invalid
 from projections.api import schemas
 from replays import selectors, services
 from replays.models import ALL, Replay
+from tenants.access import TenantRequest
 
 ReplayProjection = Literal["trace_summary", "context_graph", "policy_evaluations", "precedent_index", "all"]
 _LATER: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
@@ -124,7 +124,7 @@ class Health(TenantAPIView):
         summary="How the projections do",
         responses=openapi.responses({200: (HEALTH, "State, lag and digests.")}, refusals=(400, 401, 403)),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Every projection's state, and the replays that are not over. The state is the worst of all."""
         query_params(request, Query)
         return Response(selectors.health(request.tenant))
@@ -154,7 +154,7 @@ class StartReplay(TenantAPIView):
         request={"application/json": START},
         responses=openapi.responses({202: (REPLAY, "Queued.")}, refusals=(400, 401, 403, 409, 415, 422)),
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: TenantRequest) -> Response:
         """Catch up, verify (compare with a rebuild, change nothing) or rebuild (compare, then promote)."""
         asked = body(request, StartBody)
         row = services.start_replay(
@@ -182,7 +182,7 @@ class Replays(TenantAPIView):
         parameters=openapi.LIST_PARAMETERS,
         responses=openapi.responses({200: (openapi.page(REPLAY), "The newest first.")}, refusals=(400, 401, 403)),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Replays, newest first. Children stand inside their parent."""
         query = query_params(request, ListQuery)
         rows = selectors.replays(request.tenant, limit=query.limit + 1, before=_position(query.cursor))
@@ -217,7 +217,7 @@ class ReplayDetail(TenantAPIView):
         summary="One replay",
         responses=openapi.responses({200: (REPLAY, "The replay.")}, refusals=(400, 401, 403, 404)),
     )
-    def get(self, request: Request, replay_id: str) -> Response:
+    def get(self, request: TenantRequest, replay_id: str) -> Response:
         """Where a replay stands, or what it found."""
         query_params(request, Query)
         return Response(selectors.replay(request.tenant, replay_id).as_json())
@@ -238,7 +238,7 @@ class ReplayDifferences(TenantAPIView):
             refusals=(400, 401, 403, 404),
         ),
     )
-    def get(self, request: Request, replay_id: str) -> Response:
+    def get(self, request: TenantRequest, replay_id: str) -> Response:
         """Rows whose content is not what the log says, each with the event that made it."""
         query = query_params(request, ListQuery)
         found = decode_cursor(query.cursor, str, int)
@@ -270,7 +270,7 @@ class CancelReplay(TenantAPIView):
             {202: (REPLAY, "It stops after the batch it is in.")}, refusals=(401, 403, 404, 409)
         ),
     )
-    def post(self, request: Request, replay_id: str) -> Response:
+    def post(self, request: TenantRequest, replay_id: str) -> Response:
         """Ask a replay to stop. The live rows stay as they are."""
         selectors.replay(request.tenant, replay_id)  # 404 for anything that is no replay's id
         services.cancel_replay(request.tenant, principal=request.principal, replay_id=replay_id)

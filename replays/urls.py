@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, path
+from django.urls import path
 
-from replays import api
+from replays import api, console
 
 api_urls = [
     path("projections/health", api.Health.as_view(), name="projection-health"),
@@ -16,5 +16,10 @@ api_urls = [
 ]
 """Below ``/api/v1/``."""
 
-console_urls: list[URLPattern] = []
+console_urls = [
+    path("replays", console.replays, name="console-replays"),
+    path("replays/start", console.start, name="console-replay-start"),
+    path("replays/<str:replay_id>", console.replay, name="console-replay"),
+    path("replays/<str:replay_id>/cancel", console.cancel, name="console-replay-cancel"),
+]
 """Below ``/t/{slug}/``."""

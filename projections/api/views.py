@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from decisiongraph.core.api import (
@@ -28,6 +27,7 @@ from projections.api import schemas
 from projections.domain.graph import EDGE_TYPES, MAX_DEPTH, MAX_NODES, NODE_PARTS
 from projections.domain.precedents import PrecedentFilter
 from projections.domain.rules import RULES
+from tenants.access import TenantRequest
 
 MAX_SEQ = 2**53 - 1
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -92,7 +92,7 @@ class Traces(TenantAPIView):
             refusals=REFUSALS,
         ),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Traces that match every filter given. Without ``kind`` only decisions are meant."""
         query = query_params(request, TracesQuery)
         found = selectors.trace_list(
@@ -184,7 +184,7 @@ class TraceDetail(TenantAPIView):
         parameters=[*WAIT_PARAMETERS, *schemas.FRESHNESS],
         responses=openapi.responses({200: (schemas.TRACE_DETAIL, "The summary.")}, refusals=(*REFUSALS, 404)),
     )
-    def get(self, request: Request, trace_id: str) -> Response:
+    def get(self, request: TenantRequest, trace_id: str) -> Response:
         """What the log says about one trace. Its events are at ``/traces/{trace_id}/events``."""
         query = query_params(request, WaitQuery)
         seen, row = selectors.trace_summary(request.tenant, trace_id, **freshness(query))
@@ -242,7 +242,7 @@ class GraphSubgraph(TenantAPIView):
             {200: (schemas.SUBGRAPH, "Nodes by distance, edges in log order.")}, refusals=(*REFUSALS, 404)
         ),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Nodes and edges around one node, breadth first; the same log always answers the same."""
         query = query_params(request, SubgraphQuery)
         found = selectors.subgraph(
@@ -284,7 +284,7 @@ class GraphEdges(TenantAPIView):
             {200: (schemas.degradable_page(schemas.EDGE), "Edges in log order.")}, refusals=REFUSALS
         ),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Every edge that begins or ends at one node."""
         query = query_params(request, EdgesQuery)
         position = decode_cursor(query.cursor, int, str)
@@ -335,7 +335,7 @@ class Precedents(TenantAPIView):
             {200: (schemas.degradable_page(schemas.PRECEDENT), "The latest first.")}, refusals=REFUSALS
         ),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Policy evaluations and exception requests of finished decisions that match every filter."""
         query = query_params(request, PrecedentsQuery)
         position = decode_cursor(query.cursor, int)
@@ -379,7 +379,7 @@ class DigestsView(TenantAPIView):
         ],
         responses=openapi.responses({200: (schemas.DIGESTS, "A digest per name.")}, refusals=(*REFUSALS, 503)),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Digests when every projection stands at the same position, else 409."""
         query = query_params(request, DigestsQuery)
         found = selectors.digests(request.tenant, kind=query.kind, **freshness(query))
@@ -411,7 +411,7 @@ class DeadLetters(TenantAPIView):
             {200: (openapi.page(schemas.DEAD_LETTER), "The newest first.")}, refusals=(400, 401, 403)
         ),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Traces that a projection set aside because its rule failed on one of their events."""
         query = query_params(request, DeadLettersQuery)
         position = decode_cursor(query.cursor, int)
@@ -445,7 +445,7 @@ class DeadLetterRetry(TenantAPIView):
             refusals=(401, 403, 404, 409),
         ),
     )
-    def post(self, request: Request, ident: int) -> Response:
+    def post(self, request: TenantRequest, ident: int) -> Response:
         """Try the waiting events again, in order. The attempt is audited."""
         letter = services.retry_dead_letter(request.tenant, principal=request.principal, ident=ident)
         return Response(selectors.dead_letter_json(letter))
@@ -474,7 +474,7 @@ class DeadLetterSkip(TenantAPIView):
             refusals=(400, 401, 403, 404, 409, 422),
         ),
     )
-    def post(self, request: Request, ident: int) -> Response:
+    def post(self, request: TenantRequest, ident: int) -> Response:
         """Store that this projection leaves the event out, also in rebuilds, and fold what waits behind it."""
         asked = body(request, SkipBody)
         letter = services.skip_dead_letter(

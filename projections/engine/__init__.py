@@ -1,5 +1,17 @@
 """The engine: claim -> read -> fold -> write -> advance, written once for all projections."""
 
+from projections.engine.batch import (
+    LIVE_BATCH,
+    REBUILD_BATCH,
+    Claim,
+    Step,
+    ask_to_hold,
+    hold_generation,
+    hold_live,
+    let_go,
+    prepare,
+    step,
+)
 from projections.engine.generations import (
     Keys,
     Mismatch,
@@ -18,18 +30,6 @@ from projections.engine.generations import (
 )
 from projections.engine.letters import refold
 from projections.engine.live import CaughtUp, catch_up, paused_collector, positions
-from projections.engine.step import (
-    LIVE_BATCH,
-    REBUILD_BATCH,
-    Claim,
-    Step,
-    ask_to_hold,
-    hold_generation,
-    hold_live,
-    let_go,
-    prepare,
-    step,
-)
 from projections.engine.tables import BOUND, BoundRule, BoundTable, Found
 from projections.engine.window import Window
 

@@ -55,7 +55,7 @@ def _encode(element_oid: int, items: Sequence[bytes]) -> bytes:
 
 def texts(values: Iterable[str | None]) -> TextArray:
     """A column of texts."""
-    items = []
+    items: list[bytes] = []
     add = items.append
     for value in values:
         if value is None:

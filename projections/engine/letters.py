@@ -7,8 +7,8 @@ from django.db.models import F
 
 from decisiongraph.core import clock
 from decisiongraph.core.db import tenant_tx
+from projections.engine.batch import hold_generation, save
 from projections.engine.fold import Batch
-from projections.engine.step import hold_generation, save
 from projections.engine.tables import BOUND
 from projections.engine.window import Window
 from projections.models import Checkpoint, DeadLetter

@@ -14,7 +14,7 @@ from decisiongraph.core import bus
 from decisiongraph.core.db import current_tenant_id, tenant_tx
 from decisiongraph.core.telemetry import bind, log, metrics
 from projections.domain.rules import RULES
-from projections.engine.step import (
+from projections.engine.batch import (
     FAR_BEHIND_BATCH,
     LIVE_BATCH,
     bound_rules,

@@ -265,7 +265,7 @@ def queue_depths() -> dict[str, int] | None:
     try:
         client = Redis.from_url(settings.REDIS_URL, socket_timeout=0.2, socket_connect_timeout=0.2)
         try:
-            return {name: int(client.llen(name)) for name in QUEUES}  # type: ignore[arg-type]
+            return {name: int(client.llen(name)) for name in QUEUES}
         finally:
             client.close()
     except (RedisError, OSError):

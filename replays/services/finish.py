@@ -277,7 +277,7 @@ def end(tenant: Tenant, row: Replay, status: life.State, *, error: str = "") -> 
         current = Replay.objects.select_for_update().filter(pk=row.pk).first()
         if current is None or current.fence != row.fence or current.status not in life.ACTIVE:
             return
-        row.status = life.transition(current.status, status)  # type: ignore[arg-type]
+        row.status = life.transition(current.status, status)
         row.finished_at = clock.now()
         row.lease_until = None
         row.error = error

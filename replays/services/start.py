@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import IntegrityError, transaction
 from structlog.contextvars import get_contextvars
 
@@ -176,14 +178,14 @@ def cancel_replay(tenant: Tenant, *, principal: Principal, replay_id: str) -> Re
     return found
 
 
-def _family(top: object) -> list[object]:
+def _family(top: uuid.UUID) -> list[uuid.UUID]:
     return [top, *Replay.objects.filter(parent_id=top).values_list("pk", flat=True)]
 
 
 _WORST = ("mismatch", "incomparable", "match")
 
 
-def settle_parent(tenant: Tenant, parent_id: object) -> None:
+def settle_parent(tenant: Tenant, parent_id: uuid.UUID) -> None:
     """Let the parent of an ``all`` replay follow its children. A job without children is its own."""
     with tenant_tx(tenant):
         parent = Replay.objects.select_for_update().filter(pk=parent_id, projection=ALL).first()
