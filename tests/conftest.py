@@ -33,6 +33,7 @@ def _choose_state() -> None:
     number = int(WORKER.removeprefix("gw")) + 1 if WORKER else 0
     os.environ["DG_DATABASE"] = f"dg_test_{number}"
     os.environ["DG_REDIS_DB"] = str(number + 1)
+    os.environ.setdefault("DB_POOL_SIZE", "16")  # some tests write from eight threads at once
     os.environ["DJANGO_SETTINGS_MODULE"] = "decisiongraph.settings"
 
 

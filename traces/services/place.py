@@ -61,10 +61,11 @@ class Placing:
             return item
         draft = item.draft
         key = (draft.producer_id, draft.idempotency_key)
-        if key in self._known:
-            return self._again(item, self._known[key])
-        if key in self._made:
-            return self._again_in_call(item, *self._made[key])
+        if key in self._known or key in self._made:
+            again = self._again(item, self._known[key]) if key in self._known else self._again_in_call(item, key)
+            if isinstance(again, Refused):
+                self._broken.add(draft.trace_id)
+            return again
         if self.atomic and draft.trace_id in self._broken:
             # What follows a refused event in its trace cannot be judged, only that event is named.
             return Receipt("valid", None, draft.trace_id, None, None, None, None)
@@ -187,7 +188,8 @@ class Placing:
             "sha256:" + stored.leaf_hash.hex(),
         )
 
-    def _again_in_call(self, item: Prepared, first: Prepared, receipt: Receipt) -> Result:
+    def _again_in_call(self, item: Prepared, key: Key) -> Result:
+        first, receipt = self._made[key]
         if first.content == item.content:
             return receipt._replace(status="replayed")
         differing = [name for name, parts in _PARTS.items() if _differ(parts, first, item)]
