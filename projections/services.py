@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import F
 
 from decisiongraph.core import bus, clock, jobs
 from decisiongraph.core.db import tenant_tx
@@ -160,7 +161,7 @@ def scrub(tenant: Tenant, *, projection: str | None = None, bucket: int | None =
         held = Checkpoint.objects.select_for_update(skip_locked=True).filter(active=True, cursor__gt=0)
         if projection is not None:
             held = held.filter(projection=projection)
-        checkpoint = held.order_by("scrubbed_at", "id").first()
+        checkpoint = held.order_by(F("scrubbed_at").asc(nulls_first=True), "id").first()
         if checkpoint is None or checkpoint.projection not in RULES:
             return None
         number = checkpoint.scrub_bucket if bucket is None else bucket

@@ -2,6 +2,7 @@
 
 from projections.domain.rules import RULES
 from projections.selectors.digests import KINDS, Digests, digests
+from projections.selectors.freshness import Reading, reading, wait_for
 from projections.selectors.graph import Graph, edges, node_json, subgraph
 from projections.selectors.health import (
     ProjectionHealth,
@@ -16,7 +17,6 @@ from projections.selectors.health import (
     workers,
 )
 from projections.selectors.precedents import policy_evaluations, precedent_json, precedents
-from projections.selectors.reading import Reading, reading, wait_for
 from projections.selectors.traces import (
     SORTS,
     TraceFilter,

@@ -12,7 +12,7 @@ from projections import engine
 from projections.domain import reference
 from projections.domain.rules import RULES
 from projections.models import Checkpoint, Generation, RecordedDigest
-from projections.selectors.reading import (
+from projections.selectors.freshness import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     RETRY_AFTER,

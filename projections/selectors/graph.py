@@ -10,7 +10,7 @@ from django.db.models import Q
 from decisiongraph.core.errors import Problem, invalid, not_found
 from projections.domain import graph
 from projections.models import GraphEdge, GraphNode, text_sha
-from projections.selectors.reading import Reading, reading
+from projections.selectors.freshness import Reading, reading
 from tenants.models import Tenant
 
 

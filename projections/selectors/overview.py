@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -67,7 +67,7 @@ def flow(tenant: Tenant, *, minutes: int, step: int) -> Flow:
     size = minutes // step
     accepted, refused = [0] * size, [0] * size
     with tenant_tx(tenant), connection.cursor() as cursor:
-        values = {"tenant": current_tenant_id(), "start": start, "end": end, "step": f"{step} minutes"}
+        values: dict[str, Any] = {"tenant": current_tenant_id(), "start": start, "end": end, "step": f"{step} minutes"}
         cursor.execute(_FLOW, values)
         for moment, events, bad in cursor.fetchall():
             index = int((moment - start).total_seconds() // (60 * step))
@@ -178,7 +178,7 @@ def processes() -> list[Process]:
 
 
 def mismatches(tenant: Tenant, projections: Sequence[ProjectionHealth]) -> list[Mismatch]:
-    """Open findings about generations that readers see, one per projection, the first found of each."""
+    """Open findings about generations that readers see, one per projection."""
     live = {item.seen.name: item.generation for item in projections}
     with tenant_tx(tenant):
         rows = list(Finding.objects.filter(kind=Finding.MISMATCH, closed_at__isnull=True).order_by("id")[:200])
@@ -187,17 +187,16 @@ def mismatches(tenant: Tenant, projections: Sequence[ProjectionHealth]) -> list[
         if live.get(row.projection) != row.generation:
             continue
         detail = row.detail or {}
-        counted = detail.get("row_count", 0)
         one = Mismatch(
             projection=row.projection,
-            rows=int(counted) if isinstance(counted, int) else 0,
-            found_by=str(detail.get("found_by") or "verify"),
+            rows=int(detail.get("row_count") or sum((detail.get("counts") or {}).values())),
+            found_by="the scrub" if detail.get("found_by") == "scrub" else "a replay",
             position=int(detail.get("cursor") or row.log_seq),
             since=row.created_at,
-            replay=str(detail.get("replay") or ""),
+            replay=str(detail.get("replay_id") or ""),
         )
         known = found.get(row.projection)
-        # A replay names every row; the scrub names one bucket.
-        if known is None or (one.replay and not known.replay):
+        # A replay names every row; the scrub names one bucket. The newest replay knows best.
+        if known is None or one.replay:
             found[row.projection] = one
     return list(found.values())

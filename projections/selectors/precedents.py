@@ -6,7 +6,7 @@ from typing import Any
 
 from projections.domain.precedents import PrecedentFilter
 from projections.models import PolicyEvaluation, PrecedentRow, pair_sha, text_sha
-from projections.selectors.reading import Reading, reading
+from projections.selectors.freshness import Reading, reading
 from tenants.models import Tenant
 
 

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from decisiongraph.core.errors import not_found
 from projections.models import TraceSummary, pair_sha, text_sha
-from projections.selectors.reading import Reading, reading
+from projections.selectors.freshness import Reading, reading
 from tenants.models import Tenant
 
 SORTS: dict[str, tuple[str, bool]] = {

@@ -136,9 +136,7 @@ class Desk:
     def append(self, events: list[Json], *, origin: str = "ingest") -> int:
         """Append in batches; the head afterwards."""
         for start in range(0, len(events), 400):
-            log.append(
-                self.tenant, principal=self.principal, events=events[start : start + 400], origin=origin
-            )
+            log.append(self.tenant, principal=self.principal, events=events[start : start + 400], origin=origin)
         return traces.head(self.tenant)
 
     def fill(self, count: int = 30, *, prefix: str = "", seed: int = 1) -> int:
