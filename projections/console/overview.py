@@ -293,7 +293,9 @@ def _minutes(look: Look) -> dict[str, Any]:
 
 def _projections(look: Look) -> dict[str, Any]:
     health = look.health
-    parked = selectors.dead_letters(look.tenant, limit=1) if any(p.seen.dead_letters for p in health.projections) else []
+    parked = (
+        selectors.dead_letters(look.tenant, limit=1) if any(p.seen.dead_letters for p in health.projections) else []
+    )
     return {"projections": rows(look.request, health, look.mismatches), "head": health.head, "parked": parked[:1]}
 
 

@@ -131,7 +131,7 @@ def _actions(
     if not request.principal.may("operate"):
         return see, []
     form = f"{base}/replays?projection={quote(name)}&mode="
-    wake = {
+    wake: dict[str, Any] = {
         "label": "Catch up",
         "url": reverse("console-catch-up", args=[request.tenant.slug]),
         "method": "post",
@@ -171,7 +171,7 @@ def _hero(health: TenantHealth, mismatches: Sequence[Mismatch]) -> dict[str, str
         "stale": "Events are accepted and safe in the log; what readers see is older than it should be.",
         "degraded": "Parked traces are listed below with the error of the rule; every other trace goes on.",
         "catching_up": "Nothing to do: it folds what the log holds beyond the cursor.",
-        "fresh": "Their rows are what the log says: live digests are kept with every change and checked bucket by bucket.",
+        "fresh": "Their rows are what the log says: digests move with every change and are checked bucket by bucket.",
     }[health.state]
     return {"state": health.state, "title": health.hero.rstrip("."), "text": text}
 

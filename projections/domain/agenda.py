@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from projections.domain.health import Observation, State, duration
@@ -75,7 +76,7 @@ class Mismatch(NamedTuple):
     projection: str
     rows: int
     found_by: str
-    """``scrub`` or the mode of a replay."""
+    """In words."""
     position: int
     since: datetime
     replay: str = ""
@@ -105,7 +106,7 @@ def usual_gap(active_minutes: Sequence[int]) -> float | None:
     """
     if len(active_minutes) < USUAL_GAPS:
         return None
-    gaps = sorted(later - earlier for earlier, later in zip(active_minutes, active_minutes[1:], strict=False))
+    gaps = sorted(later - earlier for earlier, later in pairwise(active_minutes))
     return 60.0 * gaps[min(len(gaps) - 1, len(gaps) * 9 // 10)]
 
 
@@ -131,7 +132,7 @@ def mismatch_item(found: Mismatch) -> Item:
         "mismatch",
         f"Mismatch: {rows} {found.projection} {differ} from the log.",
         f"mismatch in {found.projection}",
-        f"Found by {found.found_by} at {found.position:,}. A rebuild replaces the rows; the log is untouched.",
+        f"Found by {found.found_by} at {found.position:,}, not promoted. The log itself is untouched.",
         found.projection,
         found.since,
         found.replay,

@@ -65,6 +65,13 @@ function refused(event) {
   try { text = JSON.parse(event.detail.xhr.responseText).detail || text; } catch { /* not JSON: keep the sentence */ }
   toast(text, "bad");
 }
+// A refusal is never content: without this, htmx would put the JSON of a 422 where the form stood.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const kind = event.detail.xhr?.getResponseHeader("Content-Type") || "";
+  if (!kind.startsWith("application/problem+json")) return;
+  event.detail.shouldSwap = false;
+  if (!event.detail.isError) refused(event);
+});
 document.addEventListener("htmx:responseError", refused);
 document.addEventListener("htmx:sendError", refused);
 document.addEventListener("htmx:timeout", refused);
