@@ -11,13 +11,9 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer
-from zope.interface import implementer
 
-
-@implementer(IPushProducer)
 class Flow:
-    """Open while the client keeps up."""
+    """Open while the client keeps up. To Twisted it is a push producer."""
 
     def __init__(self, send: Any) -> None:
         self._open = asyncio.Event()

@@ -22,9 +22,14 @@ BEARER = {"Authorization": f"Bearer {os.environ['DG_TOKEN']}"}
 KEPT = pathlib.Path("live_client.cursor")
 
 
+def keep(cursor):  # whole or not at all, whenever this program dies
+    KEPT.with_suffix(".new").write_text(str(cursor))
+    KEPT.with_suffix(".new").replace(KEPT)
+
+
 def handle(event):  # your work goes here; done twice, after a crash, it must do no harm
     print(json.dumps(event), flush=True)
-    KEPT.write_text(str(event["log_seq"]))
+    keep(event["log_seq"])
 
 
 def catch_up(end):  # too far behind for a socket: read the log by pages
@@ -41,7 +46,7 @@ def follow(topic):
         socket.send(json.dumps(subscribe))
         for frame in map(json.loads, socket):
             if frame["type"] == "subscribed":
-                KEPT.write_text(str(frame["cursor"]))
+                keep(frame["cursor"])
             elif frame["type"] == "event":
                 handle(frame["data"])
             elif frame["type"] == "resync":
@@ -55,7 +60,7 @@ arguments.add_argument("tenant")
 arguments.add_argument("--after", type=int, help="start after this log_seq")
 wanted = arguments.parse_args()
 if wanted.after is not None:
-    KEPT.write_text(str(wanted.after))
+    keep(wanted.after)
 while True:
     try:
         follow(f"tenant:{wanted.tenant}:traces")

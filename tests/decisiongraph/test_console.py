@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -193,6 +194,21 @@ async def test_control_trusting_the_doorbell_misses_events(writer: Writer, setti
         await blocking(writer.fill, 10)
         await client.drain(quiet=5.0)
     assert client.seen == []
+
+
+async def test_control_payloads_in_group_messages_are_lost() -> None:
+    """Why doorbells carry no data: a channel layer drops what a consumer has not taken in time."""
+    layer = InMemoryChannelLayer()
+    channel = await layer.new_channel()
+    await layer.group_add("g", channel)
+    for number in range(1, 1001):
+        await layer.group_send("g", {"type": "event", "log_seq": number})
+    arrived = []
+    with contextlib.suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(0.2):
+                arrived.append((await layer.receive(channel))["log_seq"])
+    assert len(arrived) < 1000
 
 
 async def test_the_database_away_is_said_once_and_heals(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,10 @@ async def test_scopes(cast: Cast, scopes: tuple[str, ...], code: str) -> None:
         assert await answer(client, cast.globex) == "topic.not_found"
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "https://localhost:8000", "http://localhost:8001", "null", ""])
+FOREIGN = ["http://evil.example", "https://localhost:8000", "http://localhost:8001", "null", ""]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
 async def test_foreign_pages_are_refused_before_the_handshake_ends(cast: Cast, origin: str) -> None:
     client = await person(cast, cast.alice, origin)
     accepted, _ = await client.socket.connect(timeout=10)
