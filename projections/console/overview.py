@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET
 from decisiongraph.core import clock
 from decisiongraph.core.api import Query, query_params
 from decisiongraph.core.console import page
-from decisiongraph.core.templatetags.dg.words import counted, duration, number
+from decisiongraph.core.templatetags.dg.words import counted, duration, number, relative
 from projections import selectors
-from projections.console.projections import rows
+from projections.console.projections import BARELY_BEHIND, rows
 from projections.domain import agenda
 from projections.selectors import overview as reads
 from projections.selectors.health import TenantHealth, queue_depths
@@ -33,8 +33,6 @@ RANGES: dict[str, tuple[int, int, str]] = {
 """Range -> minutes, minutes per bar, words."""
 
 SHOWN_PRODUCERS = 8
-BARELY_BEHIND = 3.0
-"""Seconds of lag that a live system always has for a moment; no news."""
 
 
 class OverviewQuery(Query):
@@ -230,9 +228,9 @@ def _figures(look: Look) -> list[dict[str, Any]]:
         },
         {
             "label": "Freshness",
-            "value": f"{oldest:.1f}" if 0 < oldest < 60 else duration(float(int(oldest))) if oldest else "0",
+            "value": f"{max(oldest, 0.1):.1f}" if 0 < oldest < 60 else duration(float(int(oldest))) if oldest else "0",
             "unit": "s" if oldest < 60 else "",
-            "detail": "oldest event not yet readable" if oldest else "what is sent is readable",
+            "detail": "oldest event that waits" if oldest else "what is sent is readable",
             "state": "fresh" if oldest < BARELY_BEHIND else health.state,
         },
         {
@@ -309,7 +307,7 @@ def _producers(look: Look) -> dict[str, Any]:
                 "name": row.sender.name,
                 "system": row.system,
                 "state": row.state,
-                "per_minute": round(row.per_minute, 1),
+                "per_minute": round(row.per_minute, 1 if row.per_minute < 10 else None),
                 "minutes": row.minutes,
                 "refused": row.refused_hour,
                 "last_at": row.sender.last_at,
@@ -367,7 +365,7 @@ def _workers(look: Look) -> dict[str, Any]:
 
 
 def _ago(process: Process) -> str:
-    return f"{duration(float(max(0, int((clock.now() - process.seen_at).total_seconds()))))} ago"
+    return relative(process.seen_at, clock.now())
 
 
 PARTS: dict[str, Callable[[Look], dict[str, Any]]] = {

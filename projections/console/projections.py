@@ -26,6 +26,8 @@ from tenants.access import console_view
 WINDOW = 10_000
 """Events that the bar of a cursor spans."""
 SHOWN_LETTERS = 50
+BARELY_BEHIND = 3.0
+"""Seconds of lag that a live system always has for a moment; no news."""
 
 
 class ProjectionsQuery(Query):
@@ -84,13 +86,15 @@ def skip(request: Any, ident: int) -> HttpResponse:
 
 
 def rows(request: Any, health: TenantHealth, mismatches: Sequence[Mismatch]) -> list[dict[str, Any]]:
-    """The table, worst first: wrong rows, then the health's own order, then the largest lag."""
+    """The table, worst first: wrong rows, then the health's own order."""
     wrong = {found.projection: found for found in mismatches}
-    ranked = sorted(
-        health.projections,
-        key=lambda p: (p.seen.name not in wrong, STATES.index(p.state), -p.seen.lag, list(RULES).index(p.seen.name)),
-    )
-    return [_row(request, item, wrong.get(item.seen.name)) for item in ranked]
+
+    def rank(item: ProjectionHealth) -> tuple[bool, int, int]:
+        # A live system is always behind for a moment; rows that change places each second help nobody.
+        state = "fresh" if item.state == "catching_up" and item.seen.lag_seconds < BARELY_BEHIND else item.state
+        return (item.seen.name not in wrong, STATES.index(state), list(RULES).index(item.seen.name))
+
+    return [_row(request, item, wrong.get(item.seen.name)) for item in sorted(health.projections, key=rank)]
 
 
 def _row(request: Any, item: ProjectionHealth, wrong: Mismatch | None) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def _row(request: Any, item: ProjectionHealth, wrong: Mismatch | None) -> dict[s
         "rate": round(item.rate, 1),
         "generation": item.generation,
         "rule_version": item.rule_version,
-        "digest": item.digest,
+        "digest": item.digest.removeprefix("sha256:"),
         "last_error": item.last_error or (f"Differs since {number(wrong.position)}" if wrong else ""),
         "dead_letters": item.seen.dead_letters,
         "action": action,
@@ -162,7 +166,7 @@ def _hero(health: TenantHealth, mismatches: Sequence[Mismatch]) -> dict[str, str
             "text": "The log itself is untouched. A verify names every differing row; a rebuild replaces them.",
         }
     behind = max((p.seen.lag_seconds for p in health.projections), default=0.0)
-    if health.state == "catching_up" and behind < 3:
+    if health.state == "catching_up" and behind < BARELY_BEHIND:
         said = "Every projection follows the log"
         text = f"The newest of {counted(health.head, 'event')} are being folded right now."
         return {"state": "fresh", "title": said, "text": text}
