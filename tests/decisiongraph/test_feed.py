@@ -10,6 +10,8 @@ import pytest
 
 from decisiongraph.consumers.feed import Feed, Line
 
+pytestmark = pytest.mark.django_db  # the threads give back their connections, whether they used them or not
+
 
 class Table:
     """A log that can be read slowly."""
