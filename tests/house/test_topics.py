@@ -28,9 +28,7 @@ def spelled(topic: Topic) -> str:
 
 
 def test_topics_table() -> None:
-    declared = [
-        [spelled(t), "log" if isinstance(t, LogTopic) else "state", t.permission, t.meaning] for t in TOPICS
-    ]
+    declared = [[spelled(t), "log" if isinstance(t, LogTopic) else "state", t.permission, t.meaning] for t in TOPICS]
     assert sorted(section("Topics")) == sorted(declared)
 
 
