@@ -43,6 +43,13 @@ _choose_state()
 import django  # noqa: E402
 
 django.setup()
+# A worker that inherits the name would have its settings read before it has chosen its own database.
+del os.environ["DJANGO_SETTINGS_MODULE"]
+
+from django.conf import settings  # noqa: E402
+
+if settings.DATABASES["default"]["NAME"] != os.environ["DG_DATABASE"]:
+    pytest.exit("Settings were read before the tests chose their database. Unset DJANGO_SETTINGS_MODULE.", 2)
 
 from tests import database  # noqa: E402  (the environment comes first)
 
