@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import quote
 
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -17,7 +17,7 @@ from pydantic import Field
 
 from decisiongraph.core import clock
 from decisiongraph.core.api import Query, decode_cursor, encode_cursor, query_params
-from decisiongraph.core.console import page, toasted
+from decisiongraph.core.console import moved, page, toasted
 from decisiongraph.core.errors import invalid
 from decisiongraph.core.templatetags.dg.words import counted, duration, number, percent
 from projections import selectors as projections
@@ -92,10 +92,7 @@ def start(request: Any) -> HttpResponse:
         until_log_seq=int(until) if until else None,
         accept_mismatch=accept,
     )
-    address = _url(request, row)
-    if request.headers.get("HX-Request"):
-        return HttpResponse(status=204, headers={"HX-Redirect": address})
-    return HttpResponseRedirect(address)
+    return moved(request, _url(request, row))
 
 
 @console_view("operate")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth import login, logout
@@ -20,16 +21,30 @@ from pydantic import AwareDatetime, Field
 from decisiongraph.core import clock
 from decisiongraph.core.api import ListQuery, decode_cursor, encode_cursor, query_params
 from decisiongraph.core.clock import rfc3339
-from decisiongraph.core.console import page
+from decisiongraph.core.console import moved, page
 from decisiongraph.core.errors import Problem
 from tenants import selectors, services
 from tenants.access import client_address, console_view
 from tenants.api import link_url
-from tenants.domain.roles import MEANING, ROLE_PERMISSIONS, ROLES, SCOPES
+from tenants.domain.roles import MEANING, PERMISSIONS, ROLE_PERMISSIONS, ROLES, SCOPES
 from tenants.models import AuditEntry, Membership, Tenant, User
 from tenants.services import bell
 
 EXPORT_LIMIT = 10_000
+FAMILIES = (
+    ("member.", "Members"),
+    ("token.", "Tokens"),
+    ("replay.", "Replays"),
+    ("projection.", "Projections"),
+    ("dead_letter.", "Parked traces"),
+    ("permission.", "Refusals"),
+    ("audit.", "Exports"),
+    ("user.", "Accounts"),
+    ("tenant.", "Tenant"),
+)
+"""Families of audited actions, as the filter offers them."""
+SPANS = (("", "Any time"), ("1", "Last 24 h"), ("7", "Last 7 days"), ("30", "Last 30 days"), ("90", "Last 90 days"))
+FILTERS = ("action", "actor", "target", "text", "days", "after", "before")
 SECTIONS = (("members", "Members"), ("tokens", "Tokens"), ("audit", "Audit log"))
 
 
@@ -115,8 +130,9 @@ def settings_home(request: Any) -> HttpResponse:
     """Admins go to the members; everybody else sees what they may do and whom to ask."""
     if request.principal.may("admin"):
         return HttpResponseRedirect(f"/t/{request.tenant.slug}/settings/members")
-    held = [(name, MEANING[name]) for name in MEANING if request.principal.may(name)]
-    return _show(request, "tenants/settings.html", "", held=held)
+    rights = [(name, MEANING[name], request.principal.may(name)) for name in MEANING]
+    admins = [row.user.label for row in selectors.members(request.tenant) if row.active and row.role == "admin"]
+    return _show(request, "tenants/settings.html", "", rights=rights, admins=admins)
 
 
 @console_view("admin")
@@ -144,13 +160,14 @@ def invite(request: Any) -> HttpResponse:
 @require_POST
 def change_role(request: Any, member_id: int) -> HttpResponse:
     """Another role."""
-    services.change_role(
+    member = services.change_role(
         request.tenant,
         principal=request.principal,
         member_id=member_id,
         role=request.POST.get("role", ""),
     )
-    return HttpResponseRedirect(f"/t/{request.tenant.slug}/settings/members")
+    said = f"{member.user.label} is {member.role} now."
+    return moved(request, f"/t/{request.tenant.slug}/settings/members", said)
 
 
 @console_view("admin")
@@ -165,13 +182,14 @@ def member_link(request: Any, member_id: int) -> HttpResponse:
 @require_POST
 def deactivate(request: Any, member_id: int) -> HttpResponse:
     """End a membership."""
-    services.deactivate_member(
+    member = services.deactivate_member(
         request.tenant,
         principal=request.principal,
         member_id=member_id,
         reason=request.POST.get("reason", ""),
     )
-    return HttpResponseRedirect(f"/t/{request.tenant.slug}/settings/members")
+    said = f"{member.user.label} has no access any more."
+    return moved(request, f"/t/{request.tenant.slug}/settings/members", said)
 
 
 @console_view("admin")
@@ -204,13 +222,14 @@ def create_token(request: Any) -> HttpResponse:
 @require_POST
 def revoke_token(request: Any, token_id: str) -> HttpResponse:
     """End a token."""
-    services.revoke_token(
+    token = services.revoke_token(
         request.tenant,
         principal=request.principal,
         token_id=token_id,
         reason=request.POST.get("reason", ""),
     )
-    return HttpResponseRedirect(f"/t/{request.tenant.slug}/settings/tokens")
+    said = f"The token {token.name} opens nothing any more."
+    return moved(request, f"/t/{request.tenant.slug}/settings/tokens", said)
 
 
 class AuditPageQuery(ListQuery):
@@ -220,8 +239,15 @@ class AuditPageQuery(ListQuery):
     action: str = Field(default="", max_length=100)
     actor: str = Field(default="", max_length=300)
     target: str = Field(default="", max_length=300)
+    text: str = Field(default="", max_length=200)
+    """Anywhere in who, what and why."""
+    days: Literal["", "1", "7", "30", "90"] = ""
     after: AwareDatetime | None = None
     before: AwareDatetime | None = None
+
+    def since(self) -> datetime | None:
+        """The earliest moment asked for."""
+        return clock.now() - timedelta(days=int(self.days)) if self.days else self.after
 
 
 @console_view("admin")
@@ -230,15 +256,46 @@ def audit(request: Any) -> HttpResponse:
     """The audit log with search."""
     query = query_params(request, AuditPageQuery)
     rows = _audit_rows(request.tenant, query, query.limit)
+    kept = {name: value for name, value in query.model_dump(mode="json").items() if value and name in FILTERS}
     older = encode_cursor(rows[query.limit - 1].pk) if len(rows) > query.limit else None
     return _show(
         request,
         "tenants/audit.html",
         "audit",
-        entries=rows[: query.limit],
+        entries=[_entry(request.tenant, row) for row in rows[: query.limit]],
         query=query,
-        next=older,
+        families=FAMILIES,
+        spans=SPANS,
+        filters=urlencode(kept),
+        filtered=bool(kept),
+        older=urlencode(kept | {"cursor": older}) if older else "",
+        later_page=query.cursor is not None,
     )
+
+
+def _entry(tenant: Tenant, row: AuditEntry) -> dict[str, Any]:
+    """A line in words: who, what, what changed from what, why."""
+    before, after = row.before or {}, row.after or {}
+    changes = [
+        (name.replace("_", " "), _said(before.get(name)), _said(after.get(name)))
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+    kind, _, ident = row.target.partition(":")
+    return {
+        "row": row,
+        "family": row.action.partition(".")[0].replace("_", " "),
+        "verb": row.action.partition(".")[2].replace("_", " "),
+        "refused": row.action == "permission.refused",
+        "changes": changes,
+        "url": f"/t/{tenant.slug}/replays/{ident}" if kind == "replay" else "",
+    }
+
+
+def _said(value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @console_view("admin")
@@ -275,7 +332,8 @@ def _audit_rows(tenant: Tenant, query: AuditPageQuery, limit: int) -> list[Audit
         action=query.action,
         actor=query.actor,
         target=query.target,
-        since=query.after,
+        text=query.text,
+        since=query.since(),
         until=query.before,
     )
 
@@ -284,16 +342,28 @@ def _members(request: Any, **more: Any) -> HttpResponse:
     rows = selectors.members(request.tenant)
     order = {Membership.ACTIVE: 0, Membership.INVITED: 1, Membership.DEACTIVATED: 2}
     rows.sort(key=lambda row: (order[row.status], row.user.label.lower()))
-    roles = [(role, ", ".join(sorted(ROLE_PERMISSIONS[role]))) for role in ROLES]
-    return _show(request, "tenants/members.html", "members", members=rows, roles=roles, **more)
+    roles = [(role, _meaning(role)) for role in ROLES]
+    counts = {status: sum(row.status == status for row in rows) for status in order}
+    admins = sum(row.active and row.role == "admin" for row in rows)
+    values = {"members": rows, "roles": roles, "counts": counts, "admins": admins}
+    return _show(request, "tenants/members.html", "members", **values, **more)
+
+
+def _meaning(role: str) -> str:
+    """What a role allows; what everybody may is said once."""
+    held = [MEANING[name] for name in PERMISSIONS if name in ROLE_PERMISSIONS[role] and name != "read"]
+    return f"also {', '.join(held)}" if held else MEANING["read"]
 
 
 def _tokens(request: Any, **more: Any) -> HttpResponse:
+    found = selectors.tokens(request.tenant)
     return _show(
         request,
         "tenants/tokens.html",
         "tokens",
-        tokens=selectors.tokens(request.tenant),
+        tokens=sorted(found, key=lambda token: token.state != "active"),
+        living=sum(token.state == "active" for token in found),
+        address=settings.PUBLIC_URL,
         scopes=[(scope, MEANING[scope]) for scope in SCOPES],
         **more,
     )

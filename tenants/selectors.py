@@ -85,13 +85,15 @@ def audit_entries(
     action: str = "",
     actor: str = "",
     target: str = "",
+    text: str = "",
     since: object = None,
     until: object = None,
 ) -> list[AuditEntry]:
     """Audit lines, newest first, up to ``limit + 1``.
 
     ``action`` matches exactly or, ending in a dot, as a prefix (``member.``); ``actor`` and
-    ``target`` exactly; ``since`` and ``until`` are aware datetimes, the second excluded.
+    ``target`` exactly; ``text`` anywhere in actor, target and reason; ``since`` and ``until`` are
+    aware datetimes, the second excluded.
     """
     with tenant_tx(tenant):
         rows = AuditEntry.objects.all()
@@ -103,6 +105,9 @@ def audit_entries(
             rows = rows.filter(actor=actor)
         if target:
             rows = rows.filter(target=target)
+        if text:
+            anywhere = Q(actor__icontains=text) | Q(target__icontains=text) | Q(reason__icontains=text)
+            rows = rows.filter(anywhere)
         if since is not None:
             rows = rows.filter(at__gte=since)
         if until is not None:

@@ -52,6 +52,15 @@ def toasted(request: HttpRequest, text: str, back: str, tone: str = "ok") -> Htt
     return HttpResponseRedirect(back)
 
 
+def moved(request: HttpRequest, address: str, text: str = "") -> HttpResponse:
+    """Send the whole page to ``address``, where ``text`` is said; htmx is told by a header."""
+    if text:
+        messages.success(request, text, extra_tags="ok")
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204, headers={"HX-Redirect": address})
+    return HttpResponseRedirect(address)
+
+
 def patterns(request: HttpRequest) -> HttpResponse:
     """Every component and state with made-up values: the design's reference and screenshot test."""
     return render(request, "patterns.html", {**samples.context(), "nav": NAV})

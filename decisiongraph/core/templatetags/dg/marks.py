@@ -66,6 +66,8 @@ STATES: dict[str, Look] = {
     "inactive": Look("idle", "off", "Inactive"),
     "expired": Look("idle", "off", "Expired"),
     "revoked": Look("idle", "off", "Revoked"),
+    "invited": Look("idle", "idle", "Invited"),
+    "deactivated": Look("idle", "off", "Deactivated"),
     "parked": Look("warn", "warn", "Parked"),
     "refused": Look("bad", "bad", "Refused"),
 }
