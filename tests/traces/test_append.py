@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from decisiongraph.core import clock
+from decisiongraph.core.errors import Problem
 from tests.traces.events import Desk, Json, envelope, finish, new_id, start, step
 from traces import selectors
 from traces.services import Receipt
@@ -280,3 +281,11 @@ def test_a_value_made_in_python_is_held_to_the_same_rules(desk: Desk) -> None:
     problem = desk.refused(start(new_id(), payload=payload))
     assert (problem.code, problem.status) == ("json.not_canonical", 400)
     assert selectors.head(desk.tenant) == 0
+
+
+def test_a_position_that_is_not_there(desk: Desk) -> None:
+    with pytest.raises(Problem) as refused:
+        selectors.event_at(desk.tenant, 1)
+    assert (refused.value.code, refused.value.status) == ("event.not_found", 404)
+    assert selectors.event_by_id(desk.tenant, "none") is None
+    assert selectors.trace_states(desk.tenant, ["none"]) == {}

@@ -133,6 +133,7 @@ def test_atomic_is_said_once(client: Client) -> None:
         (b'{"events": [' + b"{}," * 500 + b"{}]}", 400, "body.too_many_events"),
         (b'{"events": [{"payload": "' + b"x" * 300_000 + b'"}]}', 413, "event.too_large"),
         (b'{"events": [' + b"[" * 40 + b"]" * 40 + b"]}", 400, "event.too_deep"),
+        (b'{"events": [' + b"[" * 90 + b"]" * 90 + b"]}", 400, "body.too_deep"),
         (b'{"events": [[' + b"0," * 20_000 + b"0]]}", 400, "event.too_many_nodes"),
         (b'{"events": "' + b"x" * (8 * 1024 * 1024) + b'"}', 413, None),
         (b" " * (8 * 1024 * 1024 + 2), 413, None),

@@ -122,9 +122,7 @@ class StrictJsonParser(BaseParser):
             )
             text = orjson.dumps(value)  # refuses lone surrogates and integers beyond 64 bits
         except (ValueError, RecursionError, orjson.JSONEncodeError) as error:
-            raise Problem(
-                "request.malformed_json", 400, f"The body is not strict JSON: {error}"
-            ) from None
+            raise Problem("request.malformed_json", 400, f"The body is not strict JSON: {error}.") from None
         if b"\\u0000" in text:
             raise Problem("request.malformed_json", 400, "Strings hold no NUL character.")
         return value
@@ -157,7 +155,9 @@ def body(request: Request, model: type[Q]) -> Q:
         return model.model_validate(data)
     except ValidationError as error:
         raise Problem(
-            "request.not_valid", 422, "The body is not valid; each problem is listed with its path.",
+            "request.not_valid",
+            422,
+            "The body is not valid; each problem is listed with its path.",
             errors=violations(error, "request"),
         ) from None
 
@@ -186,9 +186,11 @@ def decode_cursor(cursor: str | None, *types: type) -> tuple[Any, ...] | None:
     try:
         parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if isinstance(parts, list) and len(parts) == len(types):
-            if all(type(p) is t for p, t in zip(parts, types, strict=True)) and not any(
-                isinstance(p, str) and "\x00" in p for p in parts
-            ) and not any(isinstance(p, int) and abs(p) > 2**53 for p in parts):
+            if (
+                all(type(p) is t for p, t in zip(parts, types, strict=True))
+                and not any(isinstance(p, str) and "\x00" in p for p in parts)
+                and not any(isinstance(p, int) and abs(p) > 2**53 for p in parts)
+            ):
                 return tuple(parts)
     except (binascii.Error, ValueError, orjson.JSONDecodeError):
         pass
@@ -206,9 +208,7 @@ T = TypeVar("T")
 class Page(Generic[T]):
     """One page of a list: ``{"items": [...], "next": cursor or null}``."""
 
-    def __init__(
-        self, rows: Sequence[T], limit: int, *, item: Callable[[T], Any], cursor: Callable[[T], str]
-    ) -> None:
+    def __init__(self, rows: Sequence[T], limit: int, *, item: Callable[[T], Any], cursor: Callable[[T], str]) -> None:
         """``rows`` holds up to ``limit + 1`` rows; the one too many says that there is a next page."""
         self.items = [item(row) for row in rows[:limit]]
         self.next = cursor(rows[limit - 1]) if len(rows) > limit else None
@@ -266,9 +266,7 @@ def as_problem(error: BaseException) -> Problem | None:
                 headers={"Retry-After": "1"},
             )
         return database_away()
-    if isinstance(error, DatabaseError) and isinstance(
-        error.__cause__, pg.SerializationFailure | pg.DeadlockDetected
-    ):
+    if isinstance(error, DatabaseError) and isinstance(error.__cause__, pg.SerializationFailure | pg.DeadlockDetected):
         return Problem(
             "database.busy",
             503,
@@ -285,9 +283,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     request_id = getattr(getattr(request, "_request", request), "request_id", "")
     if problem is None:
         log.exception("request.failed", exc_info=error)
-        problem = Problem(
-            "server.error", 500, f"Something broke on our side. Quote request {request_id}."
-        )
+        problem = Problem("server.error", 500, f"Something broke on our side. Quote request {request_id}.")
     response = Response(
         problem.as_json(request_id),
         status=problem.status,
@@ -300,9 +296,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
 
 def not_found_view(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """404 for addresses under ``/api/``."""
-    problem = Problem(
-        "route.not_found", 404, "There is nothing at this address. The operations are at /api/v1/docs."
-    )
+    problem = Problem("route.not_found", 404, "There is nothing at this address. The operations are at /api/v1/docs.")
     return problem_response(problem, getattr(request, "request_id", ""))
 
 
@@ -314,11 +308,11 @@ def error_title(status: int) -> str:
 class JsonNegotiation(BaseContentNegotiation):
     """Every operation answers JSON, whatever ``Accept`` says; a body's parser is chosen by its type."""
 
-    def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:
+    def select_parser(self, request: Request, parsers: Any) -> Any:
         """The parser whose media type matches; none makes 415."""
         wanted = (request.content_type or "").split(";")[0].strip().lower()
         return next((p for p in parsers if p.media_type == wanted), None)
 
-    def select_renderer(self, request: Request, renderers: Sequence[Any], format_suffix: Any = None) -> Any:
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
         """The first renderer of the view."""
         return renderers[0], renderers[0].media_type

@@ -11,9 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 JsonSchema = dict[str, Any]
 
 
-def obj(
-    properties: Mapping[str, Any], *, optional: Sequence[str] = (), description: str = ""
-) -> JsonSchema:
+def obj(properties: Mapping[str, Any], *, optional: Sequence[str] = (), description: str = "") -> JsonSchema:
     """An object whose keys are all there unless named in ``optional``."""
     schema: JsonSchema = {
         "type": "object",
@@ -85,9 +83,7 @@ def responses(
         for status, (schema, words) in answers.items()
     }
     for status in sorted({*refusals, 503}):
-        found[(status, "application/problem+json")] = OpenApiResponse(
-            response=PROBLEM, description=_WORDS[status]
-        )
+        found[(status, "application/problem+json")] = OpenApiResponse(response=PROBLEM, description=_WORDS[status])
     return found
 
 
@@ -98,11 +94,13 @@ LIST_PARAMETERS = [
 PROJECTION_PARAMETERS = [
     *LIST_PARAMETERS,
     OpenApiParameter(
-        "min_log_seq", {"type": "integer", "minimum": 0},
+        "min_log_seq",
+        {"type": "integer", "minimum": 0},
         description="Answer only when the projection has applied this position (else 409).",
     ),
     OpenApiParameter(
-        "wait_ms", {"type": "integer", "minimum": 0, "maximum": 5000, "default": 0},
+        "wait_ms",
+        {"type": "integer", "minimum": 0, "maximum": 5000, "default": 0},
         description="How long to wait for `min_log_seq`.",
     ),
 ]
