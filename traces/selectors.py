@@ -48,7 +48,7 @@ def _events(sql: str, arguments: Sequence[Any]) -> list[StoredEvent]:
         rows = cursor.execute(sql, arguments).fetchall()
     loads = orjson.loads
     return [
-        StoredEvent(
+        StoredEvent(  # type: ignore[call-arg]  # sixteen columns arrive in three slices
             *row[:7],
             row[7].isoformat(timespec="microseconds")[:26] + "Z",
             *row[8:16],
@@ -87,7 +87,8 @@ def read_log(
 
     With ``event_type`` or ``trace_id`` only those; the order and the meaning of ``after`` stay.
     """
-    sql, arguments = _FROM + " AND e.log_seq > %s", [tenant.pk, after]
+    sql = _FROM + " AND e.log_seq > %s"
+    arguments: list[Any] = [tenant.pk, after]
     if until is not None:
         sql, arguments = sql + " AND e.log_seq <= %s", [*arguments, until]
     if event_type is not None:
@@ -146,7 +147,7 @@ def event_by_id(tenant: Tenant, event_id: str) -> StoredEvent | None:
 def trace_states(tenant: Tenant, trace_ids: Sequence[str]) -> dict[str, tuple[int, bool]]:
     """(last ``trace_seq``, finished) of those traces that exist."""
     with tenant_tx(tenant):
-        return {trace_id: tuple(state) for trace_id, state in store.traces(trace_ids).items()}
+        return {trace_id: (state.last_seq, state.finished) for trace_id, state in store.traces(trace_ids).items()}
 
 
 # --- what the operator sees of ingestion ----------------------------------------------------------
@@ -290,7 +291,8 @@ def latest_events(
     """
     with tenant_tx(tenant):
         end = before if before is not None else head(tenant) + 1
-        sql, arguments = _FROM + " AND e.log_seq < %s", [tenant.pk, end]
+        sql = _FROM + " AND e.log_seq < %s"
+        arguments: list[Any] = [tenant.pk, end]
         if trace_id is not None:
             sql, arguments = sql + " AND e.trace_id = %s", [*arguments, trace_id]
         elif event_type is not None or producer_id is not None:

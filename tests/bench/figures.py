@@ -41,7 +41,9 @@ def machine() -> str:
             model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "")
     except OSError:
         pass
-    return f"{os.cpu_count()} cores, {model or platform.processor() or platform.machine()}, Python {platform.python_version()}, {platform.system()} {platform.release()}"
+    name = model or platform.processor() or platform.machine()
+    system = f"{platform.system()} {platform.release()}"
+    return f"{os.cpu_count()} cores, {name}, Python {platform.python_version()}, {system}"
 
 
 def number(value: float) -> str:

@@ -6,8 +6,17 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = [*ROOT.glob("decisiongraph/**/*.py"), ROOT / "tests" / "database.py", ROOT / "tests" / "run.py", ROOT / "manage.py"]
-READ = re.compile(r"""(?:_int|_choice|_flag|_list)\(\s*["']([A-Z_]+)["']|(?:environ|environment|env)(?:\.get\(|\[)\s*["']([A-Z_]+)["']""")
+CODE = [
+    *ROOT.glob("decisiongraph/**/*.py"),
+    *(ROOT / name for name in ("tests/database.py", "tests/run.py", "manage.py")),
+]
+READ = re.compile(
+    r"""(?:_int|_choice|_flag|_list)\(\s*["']([A-Z_]+)["']"""
+    r"""|(?:environ|environment|env)(?:\.get\(|\[)\s*["']([A-Z_]+)["']"""
+)
+NAMED = re.compile(
+    r"`((?:decisiongraph|tenants|traces|projections|replays|tests|docs|templates|static)/[\w./-]+\.\w+)`"
+)
 FOREIGN = {"PATH", "PYTHONPATH", "MAKELEVEL", "DJANGO_SETTINGS_MODULE", "PYTEST_XDIST_WORKER", "HOME", "VIRTUAL_ENV"}
 
 
@@ -40,7 +49,7 @@ def test_files_named_in_documents_exist() -> None:
     """Paths between backticks that look like files of this repository are there."""
     missing = []
     for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
-        for name in re.findall(r"`((?:decisiongraph|tenants|traces|projections|replays|approvals|tests|docs|templates|static|requirements)/[\w./-]+\.\w+)`", page.read_text()):
+        for name in NAMED.findall(page.read_text()):
             if not (ROOT / name).exists():
                 missing.append((page.name, name))
     assert missing == []

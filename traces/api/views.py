@@ -21,6 +21,7 @@ from decisiongraph.core.api import (
 )
 from decisiongraph.core.api.views import TenantAPIView
 from decisiongraph.core.errors import Problem, not_found
+from tenants.access import TenantRequest
 from traces import selectors, services
 from traces.api import schemas
 from traces.domain.catalog import CATALOG, json_schema
@@ -34,7 +35,7 @@ class EventParser(BaseParser):
 
     media_type = "application/json"
 
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> bytes:
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         """The raw body (Django has already refused more than 8 MiB)."""
         return stream.body if hasattr(stream, "body") else stream.read()
 
@@ -85,7 +86,7 @@ class TraceEvents(TenantAPIView):
             refusals=(400, 401, 403, 404, 409, 413, 415, 422, 503),
         ),
     )
-    def post(self, request: Request, trace_id: str) -> Response:
+    def post(self, request: TenantRequest, trace_id: str) -> Response:
         """Append one event to a trace. The answer is durable: acknowledged means stored."""
         options = query_params(request, IngestQuery)
         result = services.append_one(
@@ -110,7 +111,7 @@ class TraceEvents(TenantAPIView):
             {200: (openapi.page(schemas.EVENT), "Events in trace order.")}, refusals=(400, 401, 403, 404)
         ),
     )
-    def get(self, request: Request, trace_id: str) -> Response:
+    def get(self, request: TenantRequest, trace_id: str) -> Response:
         """The events of one trace, in the order of ``trace_seq``."""
         query = query_params(request, ListQuery)
         position = decode_cursor(query.cursor, int)
@@ -157,7 +158,7 @@ class Events(TenantAPIView):
             refusals=(400, 401, 403, 404, 409, 413, 415, 422, 503),
         ),
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: TenantRequest) -> Response:
         """Append events of any traces in the order sent; all or nothing unless asked otherwise."""
         options = query_params(request, BatchQuery)
         results = services.append_batch(
@@ -184,7 +185,7 @@ class Events(TenantAPIView):
             {200: (openapi.page(schemas.EVENT), "Events in log order.")}, refusals=(400, 401, 403)
         ),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """The tenant's log from a position on. Gapless: ``log_seq`` is 1, 2, 3, ..."""
         query = query_params(request, EventsQuery)
         if query.type is not None and query.type not in CATALOG:
@@ -216,15 +217,7 @@ def _page(events: list[StoredEvent], limit: int, position: Any) -> dict[str, Any
 class EventTypes(TenantAPIView):
     """``/event-types``"""
 
-    permissions = {"GET": "read"}
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Any token may read the vocabulary, one with only the scope ``ingest`` too."""
-        if getattr(request._request, "principal", None) or request.user or request.auth:
-            principal = request.principal
-            if principal.may("read") or principal.may("ingest"):
-                return
-        super().initial(request, *args, **kwargs)
+    permissions = {"GET": ("read", "ingest")}
 
     @extend_schema(
         operation_id="listEventTypes",
@@ -232,7 +225,7 @@ class EventTypes(TenantAPIView):
         summary="The vocabulary",
         responses=openapi.responses({200: (schemas.EVENT_TYPES, "Every event type.")}, refusals=(401, 403)),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Every event type with its meaning, the JSON Schema of its payload and an example."""
         return Response(
             {
@@ -266,7 +259,7 @@ class Refusals(TenantAPIView):
             {200: (schemas.REFUSALS, "Counts, and the last refusals.")}, refusals=(400, 401, 403)
         ),
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: TenantRequest) -> Response:
         """Refused events: counts per producer, token and code, and the last 100 without payload."""
         query = query_params(request, ListQuery)
         return Response(

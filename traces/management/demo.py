@@ -6,7 +6,7 @@ a new stack with a day of history and, at the pace of real time, keeps it alive.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -149,9 +149,7 @@ def ask(trail: Trail, policy: tuple[str, str], reason: str, number: int, cited: 
     return granted
 
 
-def act(
-    trail: Trail, number: int, action: str, system: str, entity: dict[str, Any], changes: list[dict[str, Any]]
-) -> str:
+def act(trail: Trail, number: int, action: str, system: str, entity: dict[str, Any], changes: Sequence[object]) -> str:
     """Propose an action and commit it; the outcome of the trace."""
     rng = trail.rng
     action_id = f"act-{number}"

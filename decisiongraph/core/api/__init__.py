@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -185,13 +185,14 @@ def decode_cursor(cursor: str | None, *types: type) -> tuple[Any, ...] | None:
         return None
     try:
         parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if isinstance(parts, list) and len(parts) == len(types):
-            if (
-                all(type(p) is t for p, t in zip(parts, types, strict=True))
-                and not any(isinstance(p, str) and "\x00" in p for p in parts)
-                and not any(isinstance(p, int) and abs(p) > 2**53 for p in parts)
-            ):
-                return tuple(parts)
+        if (
+            isinstance(parts, list)
+            and len(parts) == len(types)
+            and all(type(p) is t for p, t in zip(parts, types, strict=True))
+            and not any(isinstance(p, str) and "\x00" in p for p in parts)
+            and not any(isinstance(p, int) and abs(p) > 2**53 for p in parts)
+        ):
+            return tuple(parts)
     except (binascii.Error, ValueError, orjson.JSONDecodeError):
         pass
     raise Problem(

@@ -17,9 +17,9 @@ from decisiongraph.core.errors import not_authenticated
 class TenantAPIView(APIView):
     """A view whose request has ``tenant`` and ``principal``, checked against ``permissions``."""
 
-    permissions: ClassVar[Mapping[str, str]] = {}
-    """Permission needed per HTTP method, for example ``{"GET": "read"}``; a method that is not
-    listed needs ``admin``, so that forgetting one closes the door."""
+    permissions: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
+    """Permission needed per HTTP method, for example ``{"GET": "read"}``; of several any one is
+    enough. A method that is not listed needs ``admin``, so that forgetting one closes the door."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse before the handler runs."""
@@ -28,7 +28,9 @@ class TenantAPIView(APIView):
         if principal is None:
             raise not_authenticated()
         method = (request.method or "GET").upper()
-        if method not in ("OPTIONS", "HEAD"):
-            principal.require(self.permissions.get(method, "admin"))
-        elif method == "HEAD":
-            principal.require(self.permissions.get("GET", "admin"))
+        if method == "OPTIONS":
+            return
+        wanted = self.permissions.get("GET" if method == "HEAD" else method, "admin")
+        any_of = (wanted,) if isinstance(wanted, str) else wanted
+        if not any(principal.may(permission) for permission in any_of):
+            principal.require(any_of[0])

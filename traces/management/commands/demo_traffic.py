@@ -45,7 +45,7 @@ class Command(BaseCommand):
     def run(self, tenant: Tenant, per_minute: int, seconds: float | None) -> None:
         """Interleave traces as they would really arrive."""
         principal = system_principal(tenant, label="demo traffic")
-        rng = Random()  # noqa: S311 - sample data
+        rng = Random()
         serial = count(clock.unix_ms() // 1000)
         cited: dict[str, str] = {}
         waiting: list[tuple[Any, int, demo.Envelope]] = []
@@ -62,7 +62,7 @@ class Command(BaseCommand):
                 for when, envelope in demo.at(script, now):
                     heapq.heappush(waiting, (when, next(tie), envelope))
                 next_trace += timedelta(seconds=60 / per_minute * rng.uniform(0.5, 1.5))
-            due = []
+            due: list[demo.Envelope] = []
             while waiting and waiting[0][0] <= now and len(due) < 500:
                 due.append(heapq.heappop(waiting)[2])
             if due:

@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
         The same tenant gets the same events, so a start that was interrupted here goes on.
         """
-        rng = Random(20261122)  # noqa: S311 - sample data
+        rng = Random(20261122)
         now = tenant.created_at
         start = now - timedelta(hours=24)
         cited: dict[str, str] = {}
