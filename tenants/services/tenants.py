@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from guardian.shortcuts import assign_perm
+from guardian.models import GroupObjectPermission
 
 from decisiongraph.core.db import tenant_tx
 from decisiongraph.core.errors import Problem, invalid
@@ -80,11 +80,25 @@ def group_of(tenant: Tenant, role: str) -> Group:
 def sync_groups(tenant: Tenant) -> None:
     """Make the groups of a tenant hold exactly what the matrix in `domain.roles` says."""
     held = _permissions()
-    for role in ROLES:
-        group, _ = Group.objects.get_or_create(name=group_name(tenant, role))
-        for permission in PERMISSIONS:
-            if permission in ROLE_PERMISSIONS[role]:
-                assign_perm(held[permission], group, tenant)
+    names = [group_name(tenant, role) for role in ROLES]
+    Group.objects.bulk_create([Group(name=name) for name in names], ignore_conflicts=True)
+    groups = {group.name: group for group in Group.objects.filter(name__in=names)}
+    kind = ContentType.objects.get_for_model(Tenant)
+    wanted = {
+        (groups[group_name(tenant, role)].pk, held[permission].pk)
+        for role in ROLES
+        for permission in ROLE_PERMISSIONS[role]
+    }
+    rows = GroupObjectPermission.objects.filter(content_type=kind, object_pk=str(tenant.pk))
+    extra = [row.pk for row in rows if (row.group_id, row.permission_id) not in wanted]
+    GroupObjectPermission.objects.filter(pk__in=extra).delete()
+    GroupObjectPermission.objects.bulk_create(
+        [
+            GroupObjectPermission(group_id=group, permission_id=permission, content_type=kind, object_pk=str(tenant.pk))
+            for group, permission in sorted(wanted)
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def place_in_group(tenant: Tenant, user: User, role: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
-from guardian.shortcuts import get_objects_for_user
+from guardian.shortcuts import assign_perm, get_objects_for_user, remove_perm
 
 from decisiongraph.core.errors import Problem
 from tenants import selectors, services
@@ -38,6 +38,19 @@ def test_guardian_holds_exactly_the_matrix(cast: Cast) -> None:
         for permission in ROLE_PERMISSIONS["admin"]:
             seen = get_objects_for_user(user, f"tenants.{permission}", Tenant, with_superuser=False)
             assert (cast.acme in seen) == (permission in ROLE_PERMISSIONS[role])
+
+
+def test_groups_that_drifted_are_brought_back(cast: Cast) -> None:
+    """As after a change of the matrix: one grant too many, one missing."""
+    viewer = cast.vera.groups.get()
+    reviewer = cast.rita.groups.get()
+    assign_perm("tenants.admin", viewer, cast.acme)
+    remove_perm("tenants.review", reviewer, cast.acme)
+    assert selectors.permissions(cast.acme, cast.vera) == {"read", "admin"}
+    services.sync_groups(cast.acme)
+    assert selectors.permissions(cast.acme, cast.vera) == {"read"}
+    assert selectors.permissions(cast.acme, cast.rita) == {"read", "review"}
+    assert selectors.permissions(cast.globex, cast.mallory) == ROLE_PERMISSIONS["admin"]
 
 
 def test_a_superuser_is_no_member_by_that(cast: Cast) -> None:
