@@ -20,8 +20,7 @@ from decisiongraph.core.console import page
 from decisiongraph.core.errors import Problem
 from projections import selectors
 from projections.models import TraceSummary, moment
-from projections.selectors import TraceFilter
-from projections.selectors.freshness import Reading
+from projections.selectors import Reading, TraceFilter
 from tenants.access import console_view
 from tenants.models import Tenant
 from traces import selectors as log

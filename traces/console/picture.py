@@ -15,7 +15,7 @@ def picture(timeline: Timeline, *, at: int | None, link: Link) -> dict[str, Any]
     """The context of ``components/timeline.html``."""
     return {
         "axis": [
-            {"x": _number(tick.x), "label": tick.label, "wide": index % 2 == 1}
+            {"x": _number(tick.x), "label": tick.label.replace(".00 s", " s"), "wide": index % 2 == 1}
             for index, tick in enumerate(timeline.ticks)
         ],
         "folds": [

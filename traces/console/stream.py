@@ -21,7 +21,7 @@ from traces import selectors
 from traces.domain.envelope import INGEST_TYPES, PLATFORM_TYPES, StoredEvent
 from traces.domain.labels import face
 
-ROWS = 100
+ROWS = 60
 """Events shown at once; the page never grows beyond."""
 FILTERS = ("type", "producer", "trace")
 

@@ -136,6 +136,13 @@ def policy_name(event: StoredEvent) -> str:
     return f"{name}@{version}" if name and version else name
 
 
+def error_text(payload: dict[str, Any]) -> str:
+    """What a commit says went wrong: a text, or an object with a message or a code."""
+    return text(payload, "error") or ": ".join(
+        filter(None, (text(payload, "error", "code"), text(payload, "error", "message")))
+    )
+
+
 def _short(said: str, limit: int = _LONG) -> str:
     said = " ".join(said.split())
     return said if len(said) <= limit else said[: limit - 1].rstrip() + "…"
@@ -169,9 +176,9 @@ def _sentence(material: Material, outcome: str | None, waiting: str, total: int,
         return "Still open after its first event" if count == 1 else f"Still open after {count:,} events"
     people = material.people_ms or 0
     if people and people * 2 >= total:
-        tail = f", after {duration(people)} with a person"
+        tail = f", after {_about(people)} with a person"
     else:
-        tail = f", in {duration(total)}" if total else ""
+        tail = f" in {_about(total)}" if total else ""
     word = _ENDS.get(outcome, "Finished")
     if outcome == "success":
         granted = any(
@@ -182,6 +189,11 @@ def _sentence(material: Material, outcome: str | None, waiting: str, total: int,
     if outcome == "failure":
         return word + tail + _why_failed(material)
     return word + tail
+
+
+def _about(ms: int) -> str:
+    """A duration as one says it: no hundredths of a second."""
+    return duration(ms if ms < 2_000 else round(ms / 1000) * 1000).replace(".00 s", " s")
 
 
 def _why_failed(material: Material) -> str:
@@ -235,13 +247,19 @@ def _policies(material: Material) -> list[Span]:
             last_word.pop(name, None)
             last_word[name] = decision
     # what stopped it first: an operator asks why, not what was fine
-    order = {"deny": 0, "require_exception": 1, "allow": 2}
-    ranked = sorted(last_word.items(), key=lambda pair: order[pair[1]])
-    if not ranked:
-        return []
-    said = ", ".join(f"{_short(name, 60)} {_SAID[decision]}" for name, decision in ranked[:_FEW])
-    rest = len(ranked) - _FEW
-    return [Span(said + (f", {rest} more spoke" if rest > 0 else "") + ". ")]
+    said = []
+    for decision in ("deny", "require_exception", "allow"):
+        names = [_short(name, 60) for name, spoken in last_word.items() if spoken == decision]
+        if names:
+            said.append(f"{_listed(names)} {_SAID[decision]}")
+    return [Span(", ".join(said) + ". ")] if said else []
+
+
+def _listed(names: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and 3 more``"""
+    if len(names) <= _FEW:
+        return " and ".join(names)
+    return ", ".join(names[:_FEW]) + f" and {len(names) - _FEW} more"
 
 
 def _people(material: Material) -> list[Span]:
@@ -262,7 +280,7 @@ def _result(material: Material, finish: StoredEvent | None) -> list[Span]:
     if commits:
         payload = _payload(commits[-1])
         status, name = text(payload, "status"), _action_name(material, payload)
-        reference, error = text(payload, "external_reference"), text(payload, "error")
+        reference, error = text(payload, "external_reference"), error_text(payload)
         if status == "failure":
             spans.append(Span(f"{name} failed{': ' + _short(error, 160) if error else ''}. "))
         elif status == "partial":
@@ -296,18 +314,25 @@ def _facts(material: Material, state: str, total: int) -> tuple[Fact, ...]:
         facts.append(Fact("So far", duration(total) if total else "just begun", split or "first to last event"))
     else:
         facts.append(Fact("Duration", duration(total) if total else "no time", split or "first to last event"))
-    decisions = Counter(text(_payload(e), "decision") or "none" for e in _of(material, "PolicyEvaluated"))
-    if decisions:
-        words = {"allow": "allow", "deny": "deny", "require_exception": "exception"}
-        value = ", ".join(f"{decisions[key]:,} {word}" for key, word in words.items() if decisions[key])
-        seen = list(dict.fromkeys(policy_name(e) for e in _of(material, "PolicyEvaluated") if policy_name(e)))
-        more = f", {len(seen) - _FEW} more" if len(seen) > _FEW else ""
-        facts.append(Fact("Policy decisions", value or "undecided", ", ".join(seen[-_FEW:]) + more))
-    else:
-        facts.append(Fact("Policy decisions", "none", "no policy was evaluated"))
+    facts.append(_policy_fact(material))
     facts.append(_last_fact(material))
     facts.append(Fact("Sent by", first.producer_id, first.system))
     return tuple(facts)
+
+
+def _policy_fact(material: Material) -> Fact:
+    seen = _of(material, "PolicyEvaluated")
+    if not seen:
+        return Fact("Policy decisions", "none", "no policy was evaluated")
+    decisions = Counter(text(_payload(event), "decision") for event in seen)
+    words = {"allow": "allow", "deny": "deny", "require_exception": "exception"}
+    split = ", ".join(f"{decisions[key]:,} {word}" for key, word in words.items() if decisions[key]) or "undecided"
+    total = material.counts.get("PolicyEvaluated", 0)
+    if total > len(seen):
+        return Fact("Policy decisions", f"{total:,}", f"of the last {len(seen):,}: {split}")
+    names = list(dict.fromkeys(policy_name(event) for event in seen if policy_name(event)))
+    more = f", {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return Fact("Policy decisions", split, ", ".join(names[-_FEW:]) + more)
 
 
 def _last_fact(material: Material) -> Fact:
@@ -324,9 +349,14 @@ def _last_fact(material: Material) -> Fact:
     proposed, committed = material.counts.get("ActionProposed", 0), _of(material, "ActionCommitted")
     if not proposed and not committed:
         return Fact("Actions", "none", "nothing was proposed")
+    total = material.counts.get("ActionCommitted", 0)
+    if total > len(committed):
+        return Fact("Actions", f"{total:,} reported", f"{proposed:,} proposed")
     failed = sum(text(_payload(e), "status") == "failure" for e in committed)
-    done = material.counts.get("ActionCommitted", 0) - failed
-    value = ", ".join(part for part in (f"{done:,} committed", f"{failed:,} failed" if failed else "") if part)
+    done = total - failed
+    value = ", ".join(
+        filter(None, (f"{done:,} committed" if done or not failed else "", f"{failed:,} failed" if failed else ""))
+    )
     return Fact("Actions", value, f"{proposed:,} proposed")
 
 
@@ -346,7 +376,7 @@ def hand_off(trace_id: str, story: Story, material: Material, link: str) -> str:
     commits = [
         f"{_action_name(material, _payload(e))} {text(_payload(e), 'status')}"
         + (f", {text(_payload(e), 'external_reference')}" if text(_payload(e), "external_reference") else "")
-        + (f", {_short(text(_payload(e), 'error'), 160)}" if text(_payload(e), "error") else "")
+        + (f", {_short(error_text(_payload(e)), 160)}" if error_text(_payload(e)) else "")
         for e in _of(material, "ActionCommitted")
     ]
     lines = [

@@ -10,7 +10,7 @@ import orjson
 
 from traces.domain.envelope import StoredEvent
 from traces.domain.labels import Payload, text
-from traces.domain.story import policy_name
+from traces.domain.story import error_text, policy_name
 
 
 class Verdict(NamedTuple):
@@ -79,7 +79,7 @@ def _committed(event: StoredEvent, payload: Payload) -> Verdict | None:
     if title is None:
         return None
     reference = text(payload, "external_reference")
-    tail = "; ".join(filter(None, (f"reference {reference}" if reference else "", text(payload, "error"))))
+    tail = "; ".join(filter(None, (f"reference {reference}" if reference else "", error_text(payload))))
     return Verdict(status, title, tail)
 
 
