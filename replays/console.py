@@ -117,7 +117,7 @@ def replay(request: Any, replay_id: str) -> HttpResponse:
     """One replay: its progress while it runs, then its verdict and every differing row."""
     query = query_params(request, ReplayQuery)
     view = selectors.replay(request.tenant, replay_id)
-    context = _detail(request, view, query.after)
+    context = _detail(request, view, decode_cursor(query.after, str, int))
     label = f"{MODES[view.row.mode]} {view.row.projection}"
     crumbs = [{"label": "Replays", "url": f"/t/{request.tenant.slug}/replays"}, {"label": label}]
     template = "replays/replay.html" + ("#replay" if query.part else "")
@@ -245,7 +245,7 @@ def _form(request: Any, form: dict[str, str], errors: dict[str, str] | None = No
 # --- one replay --------------------------------------------------------------------------------------
 
 
-def _detail(request: Any, view: ReplayView, after: str | None) -> dict[str, Any]:
+def _detail(request: Any, view: ReplayView, after: tuple[Any, ...] | None) -> dict[str, Any]:
     row = view.row
     active = row.status in life.ACTIVE
     context: dict[str, Any] = {
@@ -276,11 +276,9 @@ def _total(view: ReplayView) -> int:
     return sum(child.row.differences for child in view.children) if view.children else view.row.differences
 
 
-def _rows(request: Any, view: ReplayView, after: str | None) -> dict[str, Any]:
-    at = decode_cursor(after, str, int)
-    found = selectors.differences(
-        request.tenant, str(view.row.pk), after=None if at is None else (at[0], at[1]), limit=SHOWN_ROWS
-    )
+def _rows(request: Any, view: ReplayView, after: tuple[Any, ...] | None) -> dict[str, Any]:
+    at = None if after is None else (after[0], after[1])
+    found = selectors.differences(request.tenant, str(view.row.pk), after=at, limit=SHOWN_ROWS)
     shown = found[:SHOWN_ROWS]
     following = encode_cursor(str(shown[-1].row.replay_id), shown[-1].row.ordinal) if len(found) > SHOWN_ROWS else None
     generations = {child.row.pk: child.row.live_generation for child in view.children} or {

@@ -175,7 +175,7 @@ def _health(look: Look) -> dict[str, Any]:
     text = _safe_words(look, items)
     link = f"{settings.PUBLIC_URL.rstrip('/')}{look.base}/"
     told = [f"{look.tenant.slug}: {title}.", text, *(f"- {i.title} {i.why}" for i in items), link]
-    copied = {"label": "Copy hand-off", "copy": "\n".join(told), "copied": "Hand-off copied.", "icon": "copy"}
+    copied = {"label": "Copy hand-off", "clip": "\n".join(told), "copied": "Hand-off copied.", "icon": "copy"}
     return {
         "hero": {"state": state, "title": title, "text": text, "actions": [copied]},
         "agenda": lines,

@@ -163,7 +163,7 @@ def _hero(health: TenantHealth, mismatches: Sequence[Mismatch]) -> dict[str, str
         return {
             "state": "mismatch",
             "title": f"Rows of {names} differ from the log",
-            "text": "The log itself is untouched. A verify names every differing row and the event that made it; an admin can promote the rebuilt ones.",
+            "text": "The log itself is untouched. A verify names each row and its event; an admin may promote.",
         }
     behind = max((p.seen.lag_seconds for p in health.projections), default=0.0)
     if health.state == "catching_up" and behind < BARELY_BEHIND:

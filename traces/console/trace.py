@@ -41,8 +41,10 @@ from traces.domain.verdict import raw_json
 WINDOW = 200
 """Events drawn at once."""
 RAW_WINDOW = 40
-RAW_BYTES = 64 * 1024
-"""Raw reading: events, and bytes of JSON, shown at once; one event is always shown whole."""
+RAW_TEXT = 32 * 1024
+"""Raw reading: events, and characters of JSON, shown at once; a longer event is cut and says so."""
+RAW_LEAST = 2_000
+"""Characters that the last event of a raw window gets even so."""
 MILESTONES = 100
 """Decisions that the story of a longer trace is told from: the latest ones."""
 
@@ -167,6 +169,8 @@ def _page(request: Any, trace_id: str, query: TraceQuery, link: Address) -> Http
         window = _read(tenant, trace_id, query, wanted - wanted % size)
     else:
         window = stretch
+    if query.view == "json" and wanted is not None and wanted - window.start >= len(_raw(window.own, wanted, link)):
+        window = _read(tenant, trace_id, query, wanted)
     timeline = build(stretch.events) if stretch.whole else None
     if wanted is None:
         event = _telling(window.own)
@@ -239,7 +243,7 @@ def _head(
     copy = {
         "label": "Copy hand-off",
         "icon": "copy",
-        "copy": stories.hand_off(trace_id, story, material, deep),
+        "clip": stories.hand_off(trace_id, story, material, deep),
         "copied": "Copied: what, who, policy, decision, outcome, link.",
     }
     return {
@@ -333,13 +337,23 @@ def _window(
 
 def _raw(events: list[StoredEvent], at: int | None, link: Address) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
-    size = 0
+    left = RAW_TEXT
     for event in events:
-        text = raw_json(event.as_json())
-        size += len(text)
-        if shown and size > RAW_BYTES:
+        if left <= 0:
             break
-        shown.append({"event": event, "url": link(event.trace_seq), "text": text, "current": event.trace_seq == at})
+        text = raw_json(event.as_json())
+        room = max(left, RAW_LEAST)
+        left -= len(text)
+        shown.append(
+            {
+                "event": event,
+                "url": link(event.trace_seq),
+                "text": text[:room],
+                "cut": max(0, len(text) - room),
+                "whole_url": f"{link.base}/events/{event.trace_seq}.json",
+                "current": event.trace_seq == at,
+            }
+        )
     return shown
 
 
