@@ -41,8 +41,20 @@ document.addEventListener("click", (event) => {
     for (const branch of all) branch.open = open || branch === all[0];
     return;
   }
+  // On a value's name a click copies its path; on a branch it folds, so there it takes Alt.
   const key = event.target.closest("[data-tree] .k[data-path]");
-  if (!key || !event.altKey) return;
+  if (!key || (key.closest("summary") && !event.altKey)) return;
   event.preventDefault();
+  copyPath(key);
+});
+
+function copyPath(key) {
   navigator.clipboard?.writeText(key.dataset.path).then(() => toast(`Copied the path ${key.dataset.path}`));
+}
+
+// By keyboard: c on a focused branch.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "c" || event.ctrlKey || event.metaKey || event.altKey) return;
+  const key = event.target.closest?.("[data-tree] summary")?.querySelector(".k[data-path]");
+  if (key) copyPath(key);
 });

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import html
+import random
 import re
+import string
 import time
 from typing import Any
 
@@ -345,6 +347,30 @@ def test_a_trace_of_5000_events_opens_at_once(cast: Cast) -> None:
     (row,) = re.findall(r'<a class="wf-row"[^>]*aria-current="true"[^>]*>', page)
     assert 'id="e-4321"' in row
     assert "Still open after 5,000 events" in page
+
+
+def test_the_largest_event_does_not_make_a_large_page(cast: Cast) -> None:
+    trace = new_id()
+    dice = random.Random(1)
+    noise = {f"n{n}": "".join(dice.choices(string.ascii_letters + string.digits, k=20_000)) for n in range(12)}
+    append(cast, start(trace), step(trace, payload={**step(trace)["payload"], **noise}))
+    browser = cast.browser(cast.vera)
+    for query in ("event=1", "event=1&view=list", "event=1&view=json"):
+        page = show(browser, address(cast, trace, query))
+        assert "not drawn here" in page
+        # noise like this hardly compresses; ordinary payloads are a tenth
+        assert len(gzip.compress(page.encode(), 6)) < 60_000, query
+    assert "Open the whole event" in page
+    assert browser.get(address(cast, trace) + "/events/1.json").json()["payload"]["n11"] == noise["n11"]
+
+
+def test_the_selected_event_is_drawn_in_every_reading(cast: Cast) -> None:
+    trace = new_id()
+    append(cast, start(trace), *(step(trace, payload={**step(trace)["payload"], "n": "x" * 9_000}) for _ in range(20)))
+    for view in ("timeline", "list", "json"):
+        page = show(cast.browser(cast.vera), address(cast, trace, f"view={view}&event=17"))
+        assert 'id="e-17"' in page, view
+        assert page.count('aria-current="true"') >= 1
 
 
 @pytest.mark.parametrize("view", ["timeline", "list", "json"])

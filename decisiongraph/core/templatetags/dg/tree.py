@@ -25,12 +25,15 @@ OPEN_ITEMS = 25
 """A longer list or object starts closed."""
 LONG_STRING = 600
 """Longer strings are folded behind their beginning."""
+MAX_TEXT = 20_000
+"""Characters of all strings together; what is left out is said."""
 
 
 class _Budget:
-    """How many more nodes may be drawn, and how many were left out."""
+    """How many more nodes and characters may be drawn, and how many nodes were left out."""
 
     def __init__(self, nodes: int) -> None:
+        self.text = MAX_TEXT
         self.left = nodes
         self.cut = 0
 
@@ -66,7 +69,7 @@ def _node(label: str, value: Any, path: str, depth: int, budget: _Budget) -> str
         children = ((str(i), v, f"{path}[{i}]") for i, v in enumerate(value))
         size = f"{len(value)} item" + ("" if len(value) == 1 else "s")
         return _branch(key, children, size, len(value), depth, budget)
-    return f"<li>{key} {_leaf(value)}</li>"
+    return f"<li>{key} {_leaf(value, budget)}</li>"
 
 
 def _branch(
@@ -86,8 +89,15 @@ def _key(label: str, path: str) -> str:
     return format_html('<span class="k" data-path="{}">{}</span>', path, visible(label))
 
 
-def _leaf(value: Any) -> str:
+def _leaf(value: Any, budget: _Budget) -> str:
     if isinstance(value, str):
+        whole, value = len(value), value[: max(80, budget.text)]
+        budget.text -= len(value)
+        if len(value) < whole:
+            return (
+                f'<span class="str">"{visible(value)}…"</span> '
+                f'<span class="p">{whole:,} characters, {whole - len(value):,} not drawn here</span>'
+            )
         if len(value) > LONG_STRING:
             return (
                 f'<details class="long"><summary><span class="str">"{visible(value[:80])}…"</span> '
