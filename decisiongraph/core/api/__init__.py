@@ -74,6 +74,8 @@ def query_params(request: Request | HttpRequest, model: type[Q]) -> Q:
     values: dict[str, str] = {}
     params = getattr(request, "query_params", None) or request.GET
     for name in params:
+        if name == "theme" and not request.path.startswith("/api/"):
+            continue  # a page may be sent as a link in a fixed theme; static/js/theme.js reads it
         found = params.getlist(name)
         if len(found) > 1:
             raise Problem(
