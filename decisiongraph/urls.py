@@ -3,13 +3,13 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularJSONAPIView, SpectacularSwaggerView
 
 import projections.urls
 import replays.urls
 import tenants.urls
 import traces.urls
 from decisiongraph.core import api, console, health
+from decisiongraph.core.api import schema
 
 
 def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -27,9 +27,8 @@ api_urls = [
     *traces.urls.api_urls,
     *projections.urls.api_urls,
     *replays.urls.api_urls,
-    path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("schema.json", SpectacularJSONAPIView.as_view(), name="schema-json"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("schema", schema.schema, name="schema"),
+    path("docs", schema.docs, name="docs"),
 ]
 console_urls = [
     *projections.urls.console_urls,
