@@ -40,6 +40,7 @@ app.conf.update(
         "projections.scrub": {"task": "projections.scrub", "schedule": 10.0, "options": {"expires": 10}},
         "replays.tick": {"task": "replays.tick", "schedule": 1.0, "options": {"expires": 5, "queue": "project"}},
         "traces.roll_up": {"task": "traces.roll_up", "schedule": 2.0, "options": {"expires": 4}},
+        "tenants.forget_attempts": {"task": "tenants.forget_attempts", "schedule": 900.0, "options": {"expires": 900}},
     },
 )
 app.autodiscover_tasks()
