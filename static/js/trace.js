@@ -37,8 +37,16 @@ document.addEventListener("click", (event) => {
   if (to !== null && !document.getElementById(`e-${to}`)) event.stopPropagation();
 }, true);
 
-// A link to one event opens with that event in sight, in the window and in its own scroller.
-if (new URLSearchParams(location.search).has("event")) {
+// The event under the glass is in sight in the history's own scroller, and a link to one event
+// opens with it in sight on the page.
+function open() {
   const row = mark();
-  if (row && (!inSight(row) || row.closest(".tall"))) row.scrollIntoView({ block: "center" });
+  const scroller = row?.closest(".windows");
+  if (!scroller) return;
+  if (scroller.scrollHeight > scroller.clientHeight + 1) {
+    const offset = row.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
+    scroller.scrollTop += offset - scroller.clientHeight / 2;
+  }
+  if (new URLSearchParams(location.search).has("event") && !inSight(row)) row.scrollIntoView({ block: "center" });
 }
+open();

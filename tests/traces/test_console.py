@@ -8,6 +8,7 @@ import random
 import re
 import string
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -418,3 +419,24 @@ def test_the_number_of_queries_does_not_grow(cast: Cast) -> None:
     assert queries(browser, address(cast, middle, "event=0")) <= small
     assert queries(browser, address(cast, long, "event=0")) <= small + 4
     assert small <= 25
+
+
+def test_labels_of_the_axis_never_stand_on_each_other() -> None:
+    from tests.traces.domain.test_timeline import event
+    from traces.console.picture import LETTER, picture
+    from traces.domain.timeline import build
+
+    for gaps in ([10, 9_000_000, 20, 9_000_000, 30, 40], [1, 2, 3_000, 4], [5] * 40 + [60_000] + [5] * 40):
+        at, events = 0, []
+        for number, gap in enumerate(gaps):
+            at += gap
+            events.append(event(number, "InputObserved" if number else "TraceStarted", at))
+        line = picture(build(events), at=None, link=str)
+        spans = [(t["x"], t["x"] + LETTER * len(t["label"])) for t in line["axis"] if t["label"]]
+        for fold in line["folds"]:
+            half = LETTER * len(fold["label"]) / 2
+            assert fold["label"]
+            spans.append((fold["middle"] - half, fold["middle"] + half))
+        spans.sort()
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+        assert spans[-1][1] <= 101

@@ -7,24 +7,51 @@ from typing import Any
 
 from traces.domain.timeline import Phase, Row, Timeline
 
+LETTER = 1.75
+"""Percent of the lane that a letter of the axis takes in the narrowest wide layout."""
+
 Link = Callable[[int], str]
 """``trace_seq`` -> address of that event."""
 
 
 def picture(timeline: Timeline, *, at: int | None, link: Link) -> dict[str, Any]:
     """The context of ``components/timeline.html``."""
+    ticks, folds = _labels(timeline)
     return {
-        "axis": [
-            {"x": _number(tick.x), "label": tick.label.replace(".00 s", " s"), "wide": index % 2 == 1}
-            for index, tick in enumerate(timeline.ticks)
-        ],
-        "folds": [
-            {"x": _number(f.x), "width": _number(f.width), "middle": _number(f.middle), "label": f.label}
-            for f in timeline.folds
-        ],
+        "axis": ticks,
+        "folds": folds,
         "scale": _scale(timeline),
         "phases": [_phase(phase, at, link) for phase in timeline.phases],
     }
+
+
+def _labels(timeline: Timeline) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Lines of the axis and folds; a label that would stand on another one is left out, its line stays.
+
+    What was folded away comes first: nothing else says how long it was.
+    """
+    taken: list[tuple[float, float]] = []
+
+    def free(begin: float, text: str) -> str:
+        end = begin + LETTER * len(text) + 1
+        if end > 101 or any(begin < other_end and end > other for other, other_end in taken):
+            return ""
+        taken.append((begin, end))
+        return text
+
+    folds = []
+    for fold in timeline.folds:
+        middle = _number(fold.middle)
+        label = free(middle - LETTER * len(fold.label) / 2, fold.label)
+        folds.append({"x": _number(fold.x), "width": _number(fold.width), "middle": middle, "label": label})
+    ends = {round(fold["x"] + fold["width"], 1) for fold in folds}
+    ticks = [
+        {"x": _number(tick.x), "label": tick.label.replace(".00 s", " s"), "wide": index % 2 == 1}
+        for index, tick in enumerate(timeline.ticks)
+    ]
+    for tick in sorted(ticks, key=lambda t: (t["x"] > 0, round(t["x"], 1) not in ends, t["x"])):
+        tick["label"] = free(tick["x"], tick["label"])
+    return ticks, folds
 
 
 def _number(percent: str) -> float:
@@ -32,18 +59,18 @@ def _number(percent: str) -> float:
 
 
 def _scale(timeline: Timeline) -> dict[str, Any] | None:
-    """The strip that shows the true scale; only where there is something to tell."""
-    if not timeline.strip or not (timeline.folds or timeline.people_ms):
+    """The strip that shows the true scale: who had the time. Only where it was not one of them alone."""
+    if not timeline.people_ms:
         return None
     machine = f"{timeline.machine} of agent work" if timeline.machine else "no agent work"
-    people = f", {timeline.people} with people" if timeline.people else ""
+    people = f", {timeline.people} with people"
     return {
         "parts": [
             {"kind": part.kind, "x": _number(part.x), "width": max(_number(part.width), 0.2)} for part in timeline.strip
         ],
         "title": f"{timeline.total} in all: {machine}{people}",
         "machine": timeline.machine_ms / 1000,
-        "people": timeline.people_ms / 1000 if timeline.people_ms else None,
+        "people": timeline.people_ms / 1000,
     }
 
 

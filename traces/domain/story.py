@@ -287,6 +287,9 @@ def _result(material: Material, finish: StoredEvent | None) -> list[Span]:
             spans.append(Span(f"{name} was committed in part{': ' + _short(error, 160) if error else ''}. "))
         else:
             spans.append(Span(f"{name} was committed{' as ' + _short(reference, 60) if reference else ''}. "))
+        failed = sum(text(_payload(event), "status") == "failure" for event in commits[:-1])
+        if failed:
+            spans.append(Span(f"{failed:,} earlier action{'' if failed == 1 else 's'} failed on the way. "))
     if finish is None:
         spans.append(Span(f"Last came: {_short(headline(material.last), 100)}."))
         return spans
