@@ -242,8 +242,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "decisiongraph.core.api.schema.complete",
+        "traces.api.schemas.embed_event_types",
+    ],
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "DESCRIPTION": "The system of record for decisions made by AI agents and automation.",
     "TAGS": [

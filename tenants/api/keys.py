@@ -39,7 +39,7 @@ class TokensView(TenantAPIView):
     permissions: ClassVar = {"GET": "admin", "POST": "admin"}
 
     @extend_schema(
-        operation_id="list_tokens",
+        operation_id="listTokens",
         tags=["operator"],
         summary="API tokens, newest first",
         parameters=PAGE,
@@ -59,7 +59,7 @@ class TokensView(TenantAPIView):
         return Response(page.as_json())
 
     @extend_schema(
-        operation_id="create_token",
+        operation_id="createToken",
         tags=["operator"],
         summary="Create an API token; its text is in this answer only",
         request=fields(
@@ -92,7 +92,7 @@ class TokenRevokeView(TenantAPIView):
     permissions: ClassVar = {"POST": "admin"}
 
     @extend_schema(
-        operation_id="revoke_token",
+        operation_id="revokeToken",
         tags=["operator"],
         summary="Revoke an API token, also on open sockets",
         request=REASON_SHAPE,
@@ -116,7 +116,7 @@ class AuditView(TenantAPIView):
     permissions: ClassVar = {"GET": "admin"}
 
     @extend_schema(
-        operation_id="list_audit",
+        operation_id="listAudit",
         tags=["operator"],
         summary="Audit log, newest first",
         parameters=[
@@ -153,7 +153,7 @@ class SocketTicketsView(TenantAPIView):
     permissions: ClassVar = {"POST": "read"}
 
     @extend_schema(
-        operation_id="create_socket_ticket",
+        operation_id="createSocketTicket",
         tags=["agent"],
         summary="A ticket that opens one socket within a minute",
         request=None,

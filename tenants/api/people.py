@@ -43,7 +43,7 @@ class MeView(TenantAPIView):
             raise not_authenticated()
 
     @extend_schema(
-        operation_id="get_me",
+        operation_id="getMe",
         tags=["agent"],
         summary="Tenant, principal, permissions, socket address",
         responses=fields(
@@ -85,7 +85,7 @@ class MembersView(TenantAPIView):
     permissions: ClassVar = {"GET": "admin", "POST": "admin"}
 
     @extend_schema(
-        operation_id="list_members",
+        operation_id="listMembers",
         tags=["operator"],
         summary="Members of the tenant",
         parameters=PAGE,
@@ -100,7 +100,7 @@ class MembersView(TenantAPIView):
         return Response(page.as_json())
 
     @extend_schema(
-        operation_id="invite_member",
+        operation_id="inviteMember",
         tags=["operator"],
         summary="Invite somebody by a one-time link",
         request=fields(
@@ -131,7 +131,7 @@ class MemberView(TenantAPIView):
     permissions: ClassVar = {"GET": "admin", "PATCH": "admin"}
 
     @extend_schema(
-        operation_id="get_member",
+        operation_id="getMember",
         tags=["operator"],
         summary="One member",
         responses=MEMBER_SHAPE,
@@ -145,7 +145,7 @@ class MemberView(TenantAPIView):
         return Response(member_json(member))
 
     @extend_schema(
-        operation_id="change_member_role",
+        operation_id="changeMemberRole",
         tags=["operator"],
         summary="Change a member's role",
         request=fields("MemberRole", role=serializers.ChoiceField(ROLES)),
@@ -170,7 +170,7 @@ class MemberDeactivateView(TenantAPIView):
     permissions: ClassVar = {"POST": "admin"}
 
     @extend_schema(
-        operation_id="deactivate_member",
+        operation_id="deactivateMember",
         tags=["operator"],
         summary="Deactivate a member: ends sessions, tokens and sockets",
         request=REASON_SHAPE,
@@ -195,7 +195,7 @@ class MemberLinkView(TenantAPIView):
     permissions: ClassVar = {"POST": "admin"}
 
     @extend_schema(
-        operation_id="issue_member_link",
+        operation_id="issueMemberLink",
         tags=["operator"],
         summary="A new one-time link to join or to choose a new password",
         request=None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from decisiongraph.core.api.openapi import (
     ANY_OBJECT,
     INT,
@@ -12,6 +14,7 @@ from decisiongraph.core.api.openapi import (
     nullable,
     obj,
 )
+from traces.domain.catalog import CATALOG
 from traces.domain.envelope import INGEST_TYPES, PLATFORM_TYPES
 
 _IDENTIFIER: JsonSchema = {"type": "string", "minLength": 1, "maxLength": 200}
@@ -168,6 +171,44 @@ REFUSALS = obj(
         "next": {"type": "null"},
     }
 )
+
+# --- event types in the published schema ----------------------------------------------------------
+
+_PREFIX = "Event."
+_TEMPLATE = "#/components/schemas/Event.{model}"
+
+
+def embed_event_types(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Hook of the schema: a component per payload, and the two request bodies say which belongs to which type."""
+    components = result["components"]["schemas"]
+    for name, kind in CATALOG.items():
+        made = kind.model.model_json_schema(ref_template=_TEMPLATE)
+        for inner, schema in made.pop("$defs", {}).items():
+            components[_PREFIX + inner] = schema
+        components[_PREFIX + name] = {**made, "title": name, "description": kind.doc, "examples": [kind.example]}
+    components["AppendEvent"] = _by_type(APPEND_REQUEST)
+    components["BatchEvent"] = _by_type(_BATCH_EVENT)
+    components["StoredEvent"] = EVENT
+    paths = result["paths"]
+    single = paths["/api/v1/traces/{trace_id}/events"]["post"]["requestBody"]["content"]["application/json"]
+    single["schema"] = {"$ref": "#/components/schemas/AppendEvent"}
+    batch = paths["/api/v1/events"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    batch["properties"]["events"]["items"] = {"$ref": "#/components/schemas/BatchEvent"}
+    return result
+
+
+def _by_type(envelope: JsonSchema) -> JsonSchema:
+    """The envelope in which the type decides the payload."""
+    kinds = [
+        {
+            "type": "object",
+            "title": name,
+            "properties": {"event_type": {"const": name}, "payload": {"$ref": _TEMPLATE.format(model=name)}},
+        }
+        for name in INGEST_TYPES
+    ]
+    return {**envelope, "additionalProperties": False, "oneOf": kinds}
+
 
 __all__ = [
     "APPEND_REQUEST",

@@ -71,7 +71,7 @@ class TraceEvents(TenantAPIView):
         operation_id="appendEvent",
         tags=["agent"],
         summary="Append one event",
-        request=schemas.APPEND_REQUEST,
+        request={"application/json": schemas.APPEND_REQUEST},
         parameters=[
             DRY_RUN,
             OpenApiParameter(

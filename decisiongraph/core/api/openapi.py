@@ -58,7 +58,7 @@ PROBLEM = obj(
     description="RFC 9457 problem document.",
 )
 
-_WORDS = {
+WORDS = {
     400: "Malformed request.",
     401: "Not authenticated.",
     403: "Permission missing; the problem names it.",
@@ -83,7 +83,7 @@ def responses(
         for status, (schema, words) in answers.items()
     }
     for status in sorted({*refusals, 503}):
-        found[(status, "application/problem+json")] = OpenApiResponse(response=PROBLEM, description=_WORDS[status])
+        found[(status, "application/problem+json")] = OpenApiResponse(response=PROBLEM, description=WORDS[status])
     return found
 
 
