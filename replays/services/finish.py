@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 HOLD_SECONDS = 5.0
 """How long live catch-up stays away for a comparison whose worker dies."""
 ATTEMPTS = 5
+FOLLOW_ROUNDS = 10
+"""Batches folded between looking for suspects and taking the lock; a log that grows faster than that
+is caught while it is held."""
 NAMED_ROWS = 20
 """Differing rows that a finding names."""
 CANONICAL_LEASE = 120
@@ -71,9 +74,9 @@ def compare(job: Job, window: engine.Window) -> None:
 
 
 def _follow(job: Job, window: engine.Window, keys: engine.Keys) -> None:
-    """Fold what the live generation applied meanwhile, until little is left to do under the lock."""
+    """Fold what the live generation applied meanwhile, so that little is left to do under the lock."""
     bound = engine.BOUND[job.projection]
-    while True:
+    for _ in range(FOLLOW_ROUNDS):
         _, cursors = engine.positions(job.tenant)
         goal = cursors[job.projection]
         if goal - job.row.position <= engine.LIVE_BATCH:

@@ -49,7 +49,8 @@ WHERE tenant_id = %s AND id = ANY(%s) AND status IN ('queued', 'running')
 RETURNING id, takeovers
 """
 _HEARTBEAT = """
-UPDATE replays_replay SET position = %s, target = GREATEST(target, %s), samples = %s, failures = 0,
+UPDATE replays_replay SET failures = CASE WHEN position = %s THEN failures ELSE 0 END,
+    position = %s, target = GREATEST(target, %s), samples = %s,
     heartbeat_at = clock_timestamp(), lease_until = clock_timestamp() + %s * interval '1 s'
 WHERE tenant_id = %s AND id = %s AND fence = %s AND status = 'running'
 RETURNING cancel_requested
@@ -91,6 +92,7 @@ class Job:
             cursor.execute(
                 _HEARTBEAT,
                 [
+                    row.position,
                     row.position,
                     row.target,
                     field.get_prep_value(row.samples),
