@@ -1,8 +1,4 @@
-"""Read models in Django's admin: to look at, never to change.
-
-Lists are ordered by the primary key's own order (`key_sha`), the only one that a large tenant has an
-index for in every generation.
-"""
+"""Read models and the engine's books in Django's admin: to look at, never to change."""
 
 from __future__ import annotations
 
@@ -21,69 +17,74 @@ from projections.models import (
     RecordedDigest,
     SkippedEvent,
     TraceSummary,
+    WorkerHeartbeat,
 )
-from tenants.admin import TenantModelAdmin
+from tenants.admin import PlatformModelAdmin, TenantModelAdmin
 
 
 class RowAdmin(TenantModelAdmin):
-    """Rows of a read model, of every generation there is."""
+    """Rows of a read model in the order of their key, the one they can be read in fast."""
 
-    list_display = ("key", "generation", "log_seq")
-    list_filter = ("generation",)
+    list_display: tuple[str, ...] = ("key", "generation", "log_seq")
     ordering = ("generation", "key_sha")
-    exclude = ("tenant", "key_sha", "row_hash")
+    exclude = ("tenant", "key_sha", "row_hash", "from_sha", "to_sha", "entity_sha", "trace_sha")
+    show_full_result_count = False
 
 
 @admin.register(TraceSummary)
 class TraceSummaryAdmin(RowAdmin):
-    """One row per trace."""
+    """Traces."""
 
-    list_display = ("key", "generation", "workflow", "status", "outcome", "event_count", "last_log_seq")
-    exclude = (*RowAdmin.exclude, "entity_sha")
+    list_display = ("key", "kind", "workflow", "status", "outcome", "event_count", "last_log_seq", "generation")
 
 
 @admin.register(GraphNode)
 class GraphNodeAdmin(RowAdmin):
-    """Nodes of the context graph."""
+    """Nodes."""
 
-    list_display = ("key", "generation", "node_type", "trace_id", "log_seq")
+    list_display = ("key", "node_type", "trace_id", "log_seq", "generation")
 
 
 @admin.register(GraphEdge)
 class GraphEdgeAdmin(RowAdmin):
-    """Edges of the context graph."""
+    """Edges."""
 
-    list_display = ("key", "generation", "edge_type", "from_key", "to_key", "log_seq")
-    exclude = (*RowAdmin.exclude, "from_sha", "to_sha")
+    list_display = ("edge_type", "from_key", "to_key", "log_seq", "generation")
 
 
 @admin.register(PolicyEvaluation)
 class PolicyEvaluationAdmin(RowAdmin):
-    """Policy decisions."""
+    """What policies said."""
+
+    list_display = ("key", "policy_id", "policy_version", "decision", "log_seq", "generation")
 
 
 @admin.register(PrecedentRow)
 class PrecedentRowAdmin(RowAdmin):
-    """Precedents by policy and exception."""
+    """Precedents."""
+
+    list_display = ("key", "policy_id", "policy_version", "decision", "outcome", "generation")
 
 
 @admin.register(PrecedentText)
 class PrecedentTextAdmin(RowAdmin):
-    """Precedents to search in."""
+    """What decisions say."""
+
+    list_display = ("key", "workflow", "outcome", "generation")
 
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(TenantModelAdmin):
-    """Where each projection stands."""
+    """How far each generation has come."""
 
     list_display = ("projection", "generation", "active", "cursor", "failures", "moved_at")
-    ordering = ("projection", "generation")
+    ordering = ("projection", "-generation")
     exclude = ("tenant",)
 
 
 @admin.register(Generation)
 class GenerationAdmin(TenantModelAdmin):
-    """Generations of rows, live and building."""
+    """Sets of rows."""
 
     list_display = ("projection", "number", "state", "rule_version", "created_at", "promoted_at")
     ordering = ("projection", "-number")
@@ -92,27 +93,29 @@ class GenerationAdmin(TenantModelAdmin):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(TenantModelAdmin):
-    """Parked traces; retry and skip are in the console and the API."""
+    """Traces set aside."""
 
-    list_display = ("trace_id", "projection", "generation", "state", "waiting", "attempts", "created_at")
+    list_display = ("projection", "trace_id", "log_seq", "state", "waiting", "attempts", "created_at")
+    list_filter = ("projection", "state")
     ordering = ("-id",)
     exclude = ("tenant",)
 
 
 @admin.register(SkippedEvent)
 class SkippedEventAdmin(TenantModelAdmin):
-    """Events a projection passes over, by whose word."""
+    """Events left out."""
 
-    list_display = ("log_seq", "projection", "trace_id", "principal", "created_at")
+    list_display = ("projection", "log_seq", "trace_id", "principal", "created_at")
     ordering = ("-id",)
     exclude = ("tenant",)
 
 
 @admin.register(Finding)
 class FindingAdmin(TenantModelAdmin):
-    """Mismatches and staleness."""
+    """What was found wrong."""
 
-    list_display = ("id", "kind", "projection", "log_seq", "created_at", "closed_at")
+    list_display = ("kind", "projection", "generation", "log_seq", "created_at", "closed_at")
+    list_filter = ("kind", "projection")
     ordering = ("-id",)
     exclude = ("tenant",)
 
@@ -121,6 +124,14 @@ class FindingAdmin(TenantModelAdmin):
 class RecordedDigestAdmin(TenantModelAdmin):
     """Digests on record."""
 
-    list_display = ("name", "kind", "generation", "cursor", "digest")
+    list_display = ("kind", "name", "generation", "cursor", "digest", "created_at")
     ordering = ("-id",)
     exclude = ("tenant",)
+
+
+@admin.register(WorkerHeartbeat)
+class WorkerHeartbeatAdmin(PlatformModelAdmin):
+    """Background processes."""
+
+    list_display = ("name", "kind", "queues", "current", "at")
+    ordering = ("kind", "name")
