@@ -1,4 +1,4 @@
-"""Replays in Django's admin: to look at; started and cancelled in the console and the API."""
+"""Replays in Django's admin: to look at, never to change."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tenants.admin import TenantModelAdmin
 
 @admin.register(Replay)
 class ReplayAdmin(TenantModelAdmin):
-    """Newest first."""
+    """Jobs, newest first."""
 
-    list_display = ("projection", "mode", "status", "verdict", "position", "target", "requested_by", "created_at")
-    list_filter = ("mode", "status")
+    list_display = ("created_at", "projection", "mode", "status", "verdict", "position", "target", "requested_by")
+    list_filter = ("projection", "mode", "status", "verdict")
     ordering = ("-created_at",)
     exclude = ("tenant",)
 
@@ -22,6 +22,6 @@ class ReplayAdmin(TenantModelAdmin):
 class ReplayDifferenceAdmin(TenantModelAdmin):
     """Rows that differed."""
 
-    list_display = ("replay_id", "ordinal", "table", "kind", "key", "log_seq")
+    list_display = ("replay_id", "ordinal", "table", "key", "kind", "log_seq")
     ordering = ("-id",)
     exclude = ("tenant",)
