@@ -128,11 +128,10 @@ def _touching(
         scope = scope.filter(log_seq__lte=as_of)
     most = graph.MAX_EDGES_READ + 1
     # two indexed halves; an edge between two of the nodes comes with the first
-    going = scope.filter(from_sha__in=shas).order_by("log_seq")[:most]
-    coming = scope.filter(to_sha__in=shas).order_by("log_seq")[:most]
-    rows = {row.key: row for part in (going, coming) for row in part}
-    for row in sorted(rows.values(), key=lambda row: (row.log_seq, row.key))[:most]:
-        yield _edge(row)
+    going = scope.filter(from_sha__in=shas).order_by("log_seq", "key").values_list(*graph.Edge._fields)[:most]
+    coming = scope.filter(to_sha__in=shas).order_by("log_seq", "key").values_list(*graph.Edge._fields)[:most]
+    found = {edge.key: edge for part in (going, coming) for edge in map(graph.Edge._make, part)}
+    yield from sorted(found.values(), key=lambda edge: (edge.log_seq, edge.key))[:most]
 
 
 def edges(
