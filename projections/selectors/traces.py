@@ -130,9 +130,7 @@ def trace_rows(tenant: Tenant, trace_ids: Sequence[str]) -> list[TraceSummary]:
         )
 
 
-def trace_arrivals(
-    tenant: Tenant, wanted: TraceFilter, *, since: int, limit: int
-) -> tuple[int, int, Reading]:
+def trace_arrivals(tenant: Tenant, wanted: TraceFilter, *, since: int, limit: int) -> tuple[int, int, Reading]:
     """How many matching traces began, and how many older ones moved, after a position of the log.
 
     Counts up to ``limit`` traces.
