@@ -97,7 +97,8 @@ def test_every_page(visit: Any, cast: Cast, addresses: dict[str, str], theme: st
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if wide > 0:
             said.append(f"{wide} px too wide at 360 px")
-        said += [f"at 360 px: {each}" for each in findings(page)]
+        if theme == "light":  # colours do not change with the width
+            said += [f"at 360 px: {each}" for each in findings(page)]
         if said:
             wrong[name] = said
     assert wrong == {}
