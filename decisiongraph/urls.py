@@ -1,5 +1,7 @@
 """Every address. The roof wires the apps' own lists together and decides nothing."""
 
+import sys
+
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
@@ -20,6 +22,13 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
     if request.path.startswith("/api/"):
         return api.not_found_view(request, exception)
     return refuse(request, Problem("page.not_found", 404, "There is no page at this address."))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """An exception outside every view, in a middleware say; a database that is away is 503 here too."""
+    from decisiongraph.core.middleware import failed
+
+    return failed(request, sys.exception())
 
 
 api_urls = [
@@ -48,3 +57,4 @@ urlpatterns = [
     *tenants.urls.root_urls,
 ]
 handler404 = page_not_found
+handler500 = server_error

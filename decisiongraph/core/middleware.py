@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from decisiongraph.core.api import as_problem, error_title, problem_response
 from decisiongraph.core.errors import Problem
@@ -48,11 +49,16 @@ class RequestMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Refusals and broken connections of pages; the API has its own handler."""
-        problem = as_problem(error)
-        if problem is None:
-            log.exception("request.failed", path=request.path)
-            problem = Problem("server.error", 500, "Something broke on our side.")
-        return refuse(request, problem)
+        return failed(request, error)
+
+
+def failed(request: HttpRequest, error: BaseException | None) -> HttpResponse:
+    """The answer to an exception that nobody handled."""
+    problem = as_problem(error) if error is not None else None
+    if problem is None:
+        log.exception("request.failed", path=request.path, exc_info=error)
+        problem = Problem("server.error", 500, "Something broke on our side.")
+    return refuse(request, problem)
 
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -64,12 +70,12 @@ def refuse(request: HttpRequest, problem: Problem) -> HttpResponse:
     if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
         return problem_response(problem, request_id)
     template = f"errors/{problem.status if problem.status in PAGES else 500}.html"
-    response = render(
-        request,
-        template,
-        {"problem": problem, "title": error_title(problem.status), "request_id": request_id},
-        status=problem.status,
-    )
+    context = {"problem": problem, "title": error_title(problem.status), "request_id": request_id}
+    if problem.status >= 500:
+        # Who is signed in would be asked of the database, which may be what is away.
+        response = HttpResponse(render_to_string(template, context), status=problem.status)
+    else:
+        response = render(request, template, context, status=problem.status)
     for name, value in problem.headers.items():
         response[name] = value
     return response
