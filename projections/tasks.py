@@ -57,6 +57,8 @@ class Heart:
         self.current_since = clock.now() if current else None
 
     def _run(self) -> None:
+        # A new worker process drops the connections it was forked with; a beat meanwhile would fail.
+        time.sleep(0.5)
         while True:
             try:
                 close_old_connections()
