@@ -19,6 +19,7 @@ from django.db import models
 
 from decisiongraph.core import clock
 from decisiongraph.core.db import TenantModel
+from projections.domain.digest import key_sha
 from traces.domain.canonical import jcs
 
 
@@ -64,7 +65,7 @@ def pair_sha(first: str | None, second: str | None) -> bytes | None:
 
 def text_sha(text: str | None) -> bytes | None:
     """What the database indexes instead of a text of any length."""
-    return None if text is None else hashlib.sha256(text.encode()).digest()
+    return None if text is None else key_sha(text)
 
 
 class ProjectionRow(TenantModel):

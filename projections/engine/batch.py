@@ -180,6 +180,13 @@ def hold_generation(projection: str, generation: int) -> Claim | None:
     return _claim(_HOLD_GENERATION, projection, generation)
 
 
+def _commit_lazily() -> None:
+    """Do not wait for the disk: a crash then loses the last batches of a rebuild whole, job row and all,
+    and they are folded again. The cut-over waits, and with it everything before."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+
+
 def step(
     window: Window,
     bound: BoundRule,
@@ -189,6 +196,7 @@ def step(
     generation: int | None = None,
     guard: Callable[[int], None] | None = None,
     collect: bool = False,
+    lazily: bool = False,
 ) -> Step | None:
     """Fold the next batch. None when the cursor is held by somebody else, or is gone.
 
@@ -196,6 +204,7 @@ def step(
         generation: of a rebuild; None for the live one.
         guard: called inside the transaction with the new cursor; raises to undo the batch.
         collect: report which keys were written.
+        lazily: do not wait for the disk (a rebuild's own transaction only).
     """
     started = time.perf_counter()
     kind = "live" if generation is None else "rebuild"
@@ -204,6 +213,8 @@ def step(
             claim = claim_live(bound.name)
         else:
             claim = hold_generation(bound.name, generation)
+        if lazily:
+            _commit_lazily()
         if claim is None:
             return None
         crash_point("claimed")
