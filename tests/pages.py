@@ -65,7 +65,9 @@ class _Find(HTMLParser):
 
 
 VOID = frozenset(("input", "img", "br", "hr", "meta", "link", "source"))
-MOVING = re.compile(r"(<time[^>]*>)[^<]*|datetime=\"[^\"]*\"|title=\"[^\"]*UTC\"|csrfmiddlewaretoken\" value=\"\w+\"")
+MOVING = re.compile(
+    r"(<time[^>]*>)[^<]*|\b\d[\d.,]* (?:ms|s|min) ago\b|\bjust now\b|datetime=\"[^\"]*\"|title=\"[^\"]*UTC\"|csrfmiddlewaretoken\" value=\"\w+\""
+)
 
 
 def element(answer: Any, ident: str) -> str:

@@ -40,9 +40,13 @@ def product(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> 
         running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless browser."""
+    """A headless browser.
+
+    Per module: while it is open, its event loop counts as running in this thread, and the coroutine
+    tests of other modules could not run.
+    """
     found = os.environ.get("DG_BROWSER") or installed() or playwrights_own()
     if not found:
         pytest.skip("no browser is installed; `make test` installs one")
