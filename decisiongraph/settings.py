@@ -152,9 +152,7 @@ TEMPLATES: list[dict[str, Any]] = [
 DB_ROLE = _choice("DG_DB_ROLE", "app", ("app", "owner"))
 STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 10_000, 100, 600_000)
 DB_POOL_SIZE = _int("DB_POOL_SIZE", 8, 1, 100)
-_database = django_database(
-    ENDPOINTS.database_url_app if DB_ROLE == "app" else ENDPOINTS.database_url_owner
-)
+_database = django_database(ENDPOINTS.database_url_app if DB_ROLE == "app" else ENDPOINTS.database_url_owner)
 if not _database["NAME"]:
     raise ImproperlyConfigured("DATABASE_URL must be postgresql://user@host/name.")
 if DB_ROLE == "app":

@@ -423,7 +423,7 @@ def _running(request: Any, view: ReplayView) -> dict[str, Any]:
         "target": view.target,
         "share": view.progress,
         "rate": None if view.rate is None else round(view.rate),
-        "eta_seconds": None if view.eta_seconds is None else max(1.0, round(view.eta_seconds)),
+        "eta_seconds": None if view.eta_seconds is None else max(1, round(view.eta_seconds)),
         "ends_at": clock.now() + timedelta(seconds=view.eta_seconds) if view.eta_seconds else None,
         "started_at": row.started_at,
         "worker": row.worker,
@@ -451,7 +451,7 @@ def _left(view: ReplayView) -> str:
         return "its worker is silent and another one takes over"
     if view.eta_seconds is None:
         return "time left unknown"
-    return f"about {duration(max(1.0, round(view.eta_seconds)))} left"
+    return f"{duration(max(1, round(view.eta_seconds)))} left"
 
 
 def person(ident: str) -> str:

@@ -66,7 +66,8 @@ class _Find(HTMLParser):
 
 VOID = frozenset(("input", "img", "br", "hr", "meta", "link", "source"))
 MOVING = re.compile(
-    r"(<time[^>]*>)[^<]*|\b\d[\d.,]* (?:ms|s|min) ago\b|\bjust now\b|datetime=\"[^\"]*\"|title=\"[^\"]*UTC\"|csrfmiddlewaretoken\" value=\"\w+\""
+    r"(<time[^>]*>)[^<]*|\b\d[\d.,]* (?:ms|s|min) ago\b|\bjust now\b"
+    r"|datetime=\"[^\"]*\"|title=\"[^\"]*UTC\"|csrfmiddlewaretoken\" value=\"\w+\""
 )
 
 

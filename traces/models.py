@@ -129,9 +129,7 @@ class ProducerMinute(TenantModel):
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["tenant", "minute", "producer_id"], name="traces_producerminute_key"
-            )
+            models.UniqueConstraint(fields=["tenant", "minute", "producer_id"], name="traces_producerminute_key")
         ]
 
     def __str__(self) -> str:
@@ -150,9 +148,7 @@ class Producer(TenantModel):
     last_log_seq = models.BigIntegerField()
 
     class Meta(TenantModel.Meta):
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["tenant", "producer_id"], name="traces_producer_key")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant", "producer_id"], name="traces_producer_key")]
 
     def __str__(self) -> str:
         return self.producer_id
@@ -165,9 +161,7 @@ class RollUp(TenantModel):
     cursor = models.BigIntegerField(default=0)
 
     class Meta(TenantModel.Meta):
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["tenant"], name="traces_rollup_tenant")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant"], name="traces_rollup_tenant")]
 
     def __str__(self) -> str:
         return str(self.cursor)

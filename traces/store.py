@@ -79,9 +79,7 @@ class Head(NamedTuple):
 
 
 _LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
-_HEAD = (
-    "SELECT log_seq, recorded_at FROM traces_event WHERE tenant_id = %s ORDER BY log_seq DESC LIMIT 1"
-)
+_HEAD = "SELECT log_seq, recorded_at FROM traces_event WHERE tenant_id = %s ORDER BY log_seq DESC LIMIT 1"
 # LIMIT keeps each look-up by itself, so that it can only be answered from the index of the key:
 # joined, it may become a hash of the whole tenant.
 _KNOWN_BY_KEY = """

@@ -66,16 +66,12 @@ def group_name(topic: str) -> str:
 
 def publish(tenant: HasSlug, topic: str, message: str, *, ident: str = "") -> None:
     """Say that something happened, once the current transaction has committed."""
-    transaction.on_commit(
-        partial(_announce, int(tenant.pk), tenant.slug, topic, ident, message), robust=True
-    )
+    transaction.on_commit(partial(_announce, int(tenant.pk), tenant.slug, topic, ident, message), robust=True)
 
 
 def _announce(tenant_id: int, slug: str, topic: str, ident: str, message: str) -> None:
     sender().ring(public_topic(slug, topic, ident), message)
-    published.send(
-        sender=None, tenant_id=tenant_id, slug=slug, topic=topic, ident=ident, message=message
-    )
+    published.send(sender=None, tenant_id=tenant_id, slug=slug, topic=topic, ident=ident, message=message)
 
 
 class Sender:

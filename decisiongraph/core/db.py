@@ -135,9 +135,7 @@ def protect(table: str, *, grants: str = "SELECT, INSERT, UPDATE, DELETE") -> mi
     )
 
 
-def platform_table(
-    table: str, *, grants: str = "SELECT, INSERT, UPDATE, DELETE"
-) -> migrations.RunSQL:
+def platform_table(table: str, *, grants: str = "SELECT, INSERT, UPDATE, DELETE") -> migrations.RunSQL:
     """Migration operation: a table without tenant data; the app role may use it."""
     return migrations.RunSQL(
         [f"GRANT {grants} ON {table} TO {APP_ROLE}", f"GRANT SELECT ON {table} TO {BACKUP_ROLE}"],

@@ -76,9 +76,7 @@ TITLES: dict[int, str] = {
 def not_found(what: str, ident: str = "") -> Problem:
     """404 in the same words whether the thing never existed or belongs to another tenant."""
     name = f" {ident!r}" if ident else ""
-    return Problem(
-        f"{what}.not_found", 404, f"There is no {what.replace('_', ' ')}{name} in this tenant."
-    )
+    return Problem(f"{what}.not_found", 404, f"There is no {what.replace('_', ' ')}{name} in this tenant.")
 
 
 def invalid(path: str, code: str, detail: str, *, status: int = 400) -> Problem:

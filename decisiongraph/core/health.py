@@ -31,9 +31,7 @@ def _migrations_pending() -> bool:
 def broker_answers() -> bool:
     """True when the broker answers within 200 ms."""
     try:
-        client = Redis.from_url(
-            settings.REDIS_URL, socket_timeout=0.2, socket_connect_timeout=0.2
-        )
+        client = Redis.from_url(settings.REDIS_URL, socket_timeout=0.2, socket_connect_timeout=0.2)
         try:
             return bool(client.ping())
         finally:

@@ -326,7 +326,8 @@ SLICE_WORDS = {
     "projections.tick": "looking who lags",
     "traces.roll_up": "counting arrivals",
     "replays.tick": "looking for waiting replays",
-    "replays.work": "replaying",
+    "replays.run": "replaying",
+    "replays.sweep": "clearing away",
 }
 """Tasks in words; a heartbeat row names the task and the number of its tenant."""
 

@@ -39,13 +39,13 @@ def _labels(timeline: Timeline) -> tuple[list[dict[str, Any]], list[dict[str, An
         taken.append((begin, end))
         return text
 
-    folds = []
+    folds: list[dict[str, Any]] = []
     for fold in timeline.folds:
         middle = _number(fold.middle)
         label = free(middle - LETTER * len(fold.label) / 2, fold.label)
         folds.append({"x": _number(fold.x), "width": _number(fold.width), "middle": middle, "label": label})
     ends = {round(fold["x"] + fold["width"], 1) for fold in folds}
-    ticks = [
+    ticks: list[dict[str, Any]] = [
         {"x": _number(tick.x), "label": tick.label.replace(".00 s", " s"), "wide": index % 2 == 1}
         for index, tick in enumerate(timeline.ticks)
     ]

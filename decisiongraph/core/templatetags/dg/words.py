@@ -56,7 +56,7 @@ def duration(value: Any) -> str:
         return "0 s"
     if seconds < 0.9995:
         return f"{sign}{max(1, round(seconds * 1000))} ms"
-    if seconds < 9.995:
+    if seconds < 9.995 and not seconds.is_integer():
         return f"{sign}{seconds:.2f} s"
     whole = round(seconds)
     if whole < 60:
