@@ -153,9 +153,9 @@ def health_items(seen: Observation, state: State, last_error: str, since: dateti
         title = f"{seen.name} is stale, {behind}."
         found.append(Item("stale", title, f"{seen.name} is stale", why, seen.name, since))
     if seen.dead_letters:
-        are = "is" if seen.dead_letters == 1 else "are"
+        are, them = ("is", "it") if seen.dead_letters == 1 else ("are", "them")
         short = f"{_count(seen.dead_letters, 'trace')} {are} parked in {seen.name}"
-        why = "Its rule could not fold them; every other trace goes on. Retry after a fix, or skip the event."
+        why = f"Its rule could not fold {them}; every other trace goes on. Retry after a fix, or skip the event."
         found.append(Item("parked", f"{short}.", short, why, seen.name))
     return found
 
