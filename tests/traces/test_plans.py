@@ -1,0 +1,125 @@
+"""Look-ups cost what they find, not what the log holds, also for a tenant the statistics have never seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from decisiongraph.core.db import tenant_tx
+from decisiongraph.stack.endpoints import endpoints
+from tests.traces.events import Desk, new_id, start, step
+from traces import selectors, store
+
+pytestmark = pytest.mark.django_db
+
+BATCHES, TRACES = 6, 25
+"""500 events a batch in 25 traces of 20: past the size at which a wrong index would be chosen."""
+
+
+@pytest.fixture
+def newcomer(stack_environ: dict[str, str]) -> Desk:
+    """A tenant that came after the last ANALYZE, with as many events as everybody before."""
+    for desk in (Desk(), newcomer := Desk()):
+        for _ in range(BATCHES):
+            traces = [new_id() for _ in range(TRACES)]
+            desk.append(*[start(t) if n == 0 else step(t) for t in traces for n in range(20)])
+        if desk is not newcomer:
+            with psycopg.connect(endpoints(stack_environ).database_url_admin, autocommit=True) as admin:
+                admin.execute("ANALYZE traces_event, traces_event_body")
+    return newcomer
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan and everything below it."""
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+def explain(desk: Desk, sql: str, arguments: Any) -> list[dict[str, Any]]:
+    """Nodes of the plan of a statement as the app role runs it, after it ran."""
+    with tenant_tx(desk.tenant), connection.cursor() as cursor:
+        raw = cursor.connection
+        with psycopg.Cursor(raw) as own:
+            found = own.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql, arguments).fetchone()
+        plan = found[0] if not isinstance(found[0], str) else json.loads(found[0])
+    return list(nodes(plan[0]["Plan"]))
+
+
+def indexes(plan: list[dict[str, Any]]) -> set[str]:
+    """Which indexes of the log it used."""
+    return {node["Index Name"] for node in plan if "Index Name" in node}
+
+
+def rows_read(plan: list[dict[str, Any]]) -> float:
+    """How many index entries were looked at, kept or not."""
+    return sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in plan
+        if "Index Name" in node
+    )
+
+
+LOOK_UPS: dict[str, tuple[str, Any, str]] = {
+    "key": (store._KNOWN_BY_KEY, (["desk"] * 500, [f"k{n}" for n in range(500)]), "traces_event_key"),
+    "trace": (store._TRACES, ([f"t{n}" for n in range(50)],), "traces_event_trace"),
+    "event id": (store._TAKEN_IDS, ([f"e{n}" for n in range(50)],), "traces_event_event_id"),
+    "head": (store._HEAD, (), "traces_event_pkey"),
+}
+
+
+@pytest.mark.parametrize("name", LOOK_UPS)
+def test_an_append_looks_up_by_the_index_that_fits(newcomer: Desk, name: str) -> None:
+    sql, arguments, index = LOOK_UPS[name]
+    plan = explain(newcomer, sql, (*arguments, newcomer.tenant.pk))
+    assert index in indexes(plan)
+    assert rows_read(plan) <= 10
+
+
+def test_reading_costs_what_it_finds(newcomer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, Any]] = []
+    monkeypatch.setattr(selectors, "_events", lambda sql, arguments: asked.append((sql, arguments)) or [])
+    selectors.read_log(newcomer.tenant, after=0, limit=100, event_type="PrecedentCited")
+    selectors.read_log(newcomer.tenant, after=0, limit=100, trace_id="none")
+    selectors.read_log(newcomer.tenant, after=0, limit=100, trace_id="none", event_type="TraceStarted")
+    selectors.read_trace(newcomer.tenant, "none")
+    selectors.trace_history(newcomer.tenant, [f"none{n}" for n in range(50)], ["TraceStarted"])
+    selectors.event_by_id(newcomer.tenant, "none")
+    assert len(asked) == 6
+    for sql, arguments in asked:
+        assert rows_read(explain(newcomer, sql, arguments)) <= 10, sql
+    asked.clear()
+    selectors.read_log(newcomer.tenant, after=1500, limit=100, event_type="InputObserved")
+    selectors.read_log(newcomer.tenant, after=1500, limit=100)
+    for sql, arguments in asked:
+        assert rows_read(explain(newcomer, sql, arguments)) <= 2 * 100 + 10, sql
+
+
+def test_the_control_with_statistics_of_the_tenant_an_append_reads_everything(
+    newcomer: Desk, stack_environ: dict[str, str]
+) -> None:
+    """What `core.db.protect` switches off: a tenant unknown to the statistics counts as one row."""
+    plain = "SELECT trace_seq FROM log_copy e WHERE tenant_id = %s AND trace_id = %s ORDER BY trace_seq DESC LIMIT 1"
+    with psycopg.connect(endpoints(stack_environ).database_url_admin, autocommit=True) as admin:
+        admin.execute("CREATE TEMP TABLE log_copy (LIKE traces_event INCLUDING ALL)")
+        columns = ", ".join(COLUMNS)
+        copy = f"INSERT INTO log_copy ({columns}) SELECT {columns} FROM traces_event WHERE tenant_id {{}} %s"
+        admin.execute("ALTER TABLE log_copy ALTER COLUMN tenant_id SET STATISTICS -1")
+        admin.execute(copy.format("<>"), [newcomer.tenant.pk])
+        admin.execute("ANALYZE log_copy")
+        admin.execute(copy.format("="), [newcomer.tenant.pk])
+        found = admin.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + plain, [newcomer.tenant.pk, "none"]).fetchone()
+    assert found is not None
+    assert rows_read(list(nodes(found[0][0]["Plan"]))) >= 500 * BATCHES
+
+
+COLUMNS = (
+    "tenant_id",
+    *(f for f in store.NewEvent._fields if f not in ("payload", "salt", "payload_hash", "content_hmac")),
+)
+COLUMNS += ("recorded_at", "origin", "principal")
