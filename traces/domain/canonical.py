@@ -196,20 +196,28 @@ def _require_count(count: int) -> None:
 
 def _require_event_limits(events: list[JsonValue], size: int) -> None:
     """Hold every event of a batch to the limits of one; its size is that of its compact form."""
+    if size <= 2 * MAX_EVENT_DEPTH:
+        return
     for index, event in enumerate(events):
-        path = item("events", index)
-        text = orjson.dumps(event, option=orjson.OPT_INDENT_2)
-        if b"\n" + b"  " * MAX_EVENT_DEPTH in text or len(text) > 2 * MAX_EVENT_NODES:
-            _require_shape(event, EVENT_LIMITS, path)
-        if size > MAX_EVENT_BYTES and len(text) > MAX_EVENT_BYTES:
-            length = len(orjson.dumps(event))
-            if length > MAX_EVENT_BYTES:
-                raise MalformedJson(
-                    path,
-                    "event.too_large",
-                    f"The event has {length:,} bytes; at most {MAX_EVENT_BYTES:,} are accepted. {_SMALLER}",
-                    413,
-                )
+        text = orjson.dumps(event)
+        # Every value needs two bytes, every level of depth two brackets.
+        length = len(text)
+        if length > 2 * MAX_EVENT_NODES or (length > 2 * MAX_EVENT_DEPTH and _may_be_deep(event, text)):
+            _require_shape(event, EVENT_LIMITS, item("events", index))
+        if length > MAX_EVENT_BYTES:
+            raise MalformedJson(
+                item("events", index),
+                "event.too_large",
+                f"The event has {length:,} bytes; at most {MAX_EVENT_BYTES:,} are accepted. {_SMALLER}",
+                413,
+            )
+
+
+def _may_be_deep(event: JsonValue, text: bytes) -> bool:
+    """False proves that nothing is nested too deeply: every level opens a bracket, and indents its content."""
+    if text.count(b"{") + text.count(b"[") <= MAX_EVENT_DEPTH:
+        return False
+    return b"\n" + b"  " * MAX_EVENT_DEPTH in orjson.dumps(event, option=orjson.OPT_INDENT_2)
 
 
 def split_ndjson(raw: bytes) -> list[bytes]:
