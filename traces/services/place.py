@@ -47,6 +47,7 @@ class Placing:
         """Traces that get events, and whether they are finished now."""
         self._recorded_at = clock.rfc3339(now)
         self._known = store.known({(p.draft.producer_id, p.draft.idempotency_key) for p in prepared})
+        self._bodies = store.bodies(event.log_seq for event in self._known.values())
         self._taken = store.taken_ids({p.draft.event_id for p in prepared if p.draft.event_id})
         self._traces = store.traces({p.draft.trace_id for p in prepared})
         self._made: dict[Key, tuple[Prepared, Receipt]] = {}
@@ -175,7 +176,8 @@ class Placing:
 
         After an erasure there is nothing left to compare with, so any resend is the same event.
         """
-        if stored.salt is not None and canonical.content_hmac(stored.salt, item.content) != stored.content_hmac:
+        body = self._bodies.get(stored.log_seq)
+        if body is not None and canonical.content_hmac(body.salt, item.content) != body.content_hmac:
             event = selectors.event_at(self.tenant, stored.log_seq)
             return _conflict(item.draft, differing_fields(item.draft, event))
         return Receipt(
@@ -184,7 +186,7 @@ class Placing:
             stored.trace_id,
             stored.trace_seq,
             stored.log_seq,
-            None if stored.payload_hash is None else "sha256:" + stored.payload_hash.hex(),
+            None if body is None else "sha256:" + body.payload_hash.hex(),
             "sha256:" + stored.leaf_hash.hex(),
         )
 
