@@ -31,6 +31,7 @@ published = Signal()
 by which a lower floor wakes a higher one without importing it."""
 
 TOPIC_INTERVAL = 0.05
+JOB_INTERVAL = 0.05
 SEND_TIMEOUT = 0.2
 PAUSE_AFTER_FAILURE = 1.0
 MAX_DIRTY = 20_000
@@ -82,6 +83,7 @@ class Sender:
         self._topics: dict[str, set[str]] = {}
         self._jobs: dict[tuple[str, str], float] = {}
         self._last_sent: dict[str, float] = {}
+        self._jobs_sent: dict[tuple[str, str], float] = {}
         self._paused_until = 0.0
         self._jobs_paused_until = 0.0
         self._job_in_flight = False
@@ -127,8 +129,16 @@ class Sender:
             if now < self._jobs_paused_until:
                 wait = min(wait, self._jobs_paused_until - now)
             elif not self._job_in_flight:
-                jobs = list(self._jobs)
-                self._jobs.clear()
+                # The same job is sent at most so often: every append asks for a catch-up, and one
+                # message wakes a worker as well as fifty.
+                for key in list(self._jobs):
+                    due = self._jobs_sent.get(key, 0.0) + JOB_INTERVAL
+                    if due <= now:
+                        jobs.append(key)
+                        del self._jobs[key]
+                        self._jobs_sent[key] = now
+                    else:
+                        wait = min(wait, due - now)
             else:
                 wait = min(wait, SEND_TIMEOUT)
         return topics, jobs, wait
@@ -144,6 +154,8 @@ class Sender:
                     continue
                 if len(self._last_sent) > MAX_DIRTY:
                     self._last_sent.clear()
+                if len(self._jobs_sent) > MAX_DIRTY:
+                    self._jobs_sent.clear()
             if jobs:
                 self._job_in_flight = True
                 self._pool.submit(self._send_jobs, jobs)

@@ -5,7 +5,6 @@ The order of the checks is the contract: known key, trace, finish, sequence, eve
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -19,7 +18,6 @@ from traces.domain.violations import Violation
 from traces.services.prepare import Prepared
 from traces.services.results import Receipt, Refused, Result, refuse
 
-_RANDOM_BYTES = 10
 Key = tuple[str, str]
 """Producer id and idempotency key."""
 
@@ -52,7 +50,6 @@ class Placing:
         self._traces = store.traces({p.draft.trace_id for p in prepared})
         self._made: dict[Key, tuple[Prepared, Receipt]] = {}
         self._broken: set[str] = set()
-        self._random = os.urandom(_RANDOM_BYTES * len(prepared))
         self._ms = int(now.timestamp() * 1000)
 
     def place(self, item: Prepared | Refused) -> Result:
@@ -114,12 +111,11 @@ class Placing:
         return None
 
     def _add(self, item: Prepared, key: Key) -> Receipt:
-        draft, payload, content, salt, commitment, payload_hash = item
+        draft, payload, content, salt, commitment, payload_hash, _seed = item
         trace_id = draft.trace_id
         state = self._traces.get(trace_id)
         trace_seq = state.last_seq + 1 if state is not None else 0
-        at = _RANDOM_BYTES * len(self.rows)
-        event_id = draft.event_id or canonical.uuid7(self._ms, self._random[at : at + _RANDOM_BYTES])
+        event_id = draft.event_id or canonical.uuid7(self._ms, item.seed)
         occurred_at = draft.occurred_at or self._recorded_at
         self.head = log_seq = self.head + 1
         leaf = leaf_of_draft(

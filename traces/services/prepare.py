@@ -15,6 +15,9 @@ from traces.domain.violations import Violation
 from traces.services.results import Refused, refuse
 
 SALT_BYTES = 16
+SEED_BYTES = 10
+"""What a UUIDv7 takes."""
+RANDOM_BYTES = SALT_BYTES + SEED_BYTES
 
 
 class Prepared(NamedTuple):
@@ -26,6 +29,8 @@ class Prepared(NamedTuple):
     salt: bytes
     commitment: bytes
     payload_hash: bytes
+    seed: bytes
+    """Randomness of the event id, should it need one."""
 
 
 def prepare(
@@ -43,7 +48,7 @@ def prepare(
     the address and ``header_key`` the header of a single append.
     """
     made: list[Prepared | Refused] = []
-    salts = os.urandom(SALT_BYTES * len(values))  # one call: the system call costs more than the event
+    randomness = os.urandom(RANDOM_BYTES * len(values))  # one call: it costs more than an event
     at = 0
     for value in values:
         draft = validate(value, path_trace_id=trace_id, header_key=header_key, origin=origin)
@@ -67,10 +72,11 @@ def prepare(
         if refused is not None:
             made.append(refused._replace(producer_id=draft.producer_id, trace_id=draft.trace_id))
             continue
-        salt = salts[at : at + SALT_BYTES]
-        at += SALT_BYTES
+        salt = randomness[at : at + SALT_BYTES]
+        seed = randomness[at + SALT_BYTES : at + RANDOM_BYTES]
+        at += RANDOM_BYTES
         made.append(
-            Prepared(draft, payload, content, salt, canonical.commitment(salt, payload), sha256(payload).digest())
+            Prepared(draft, payload, content, salt, canonical.commitment(salt, payload), sha256(payload).digest(), seed)
         )
     return made
 
