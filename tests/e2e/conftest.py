@@ -26,12 +26,15 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def product(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The whole product on this worker's database."""
+    """The whole product on this worker's database.
+
+    Per module: while it runs, its workers fold and replay whatever other tests write.
+    """
     running = Product(tmp_path_factory.mktemp("product"))
     try:
         running.start()
