@@ -48,11 +48,11 @@ def spark(values: Iterable[Any] | None, tone: str = "run", label: str = "") -> S
 
 
 def _ceiling(top: float) -> float:
-    """The next round figure an axis can end on: 1, 2, 2.5, 5 times a power of ten."""
+    """The next round figure an axis can end on, whose half is round too."""
     if top <= 4:
         return 4.0
     power = 10.0 ** math.floor(math.log10(top))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= top)
+    return next(step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= top)
 
 
 def bars(
