@@ -27,6 +27,8 @@ from traces import services
 pytestmark = pytest.mark.django_db
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+ADMIN_METHODS = ("GET", "POST", "DELETE")
+"""Django's admin takes every other method for a GET."""
 OPEN = {"healthz", "readyz", "metrics", "signin", "patterns", "api/v1/schema", "api/v1/schema.json", "api/v1/docs"}
 """Addresses that answer 2xx to anybody: none of them has anything of a tenant."""
 OPEN_PREFIXES = ("join/",)
@@ -168,11 +170,14 @@ STRANGERS: dict[str, Callable[[Acme], Client]] = {
 }
 
 
-def everything(client: Client, make: Callable[[], Client], ids: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """(method, route, answer) for all of them; after a sign-out the client is made anew."""
+def everything(make: Callable[[], Client], ids: dict[str, Any], only: str = "") -> Iterator[tuple[str, str, Any]]:
+    """(method, route, answer) of all routes that contain ``only``; after a sign-out the client is made anew."""
+    client = make()
     for route in ROUTES:
+        if only not in route:
+            continue
         path = address(route, ids)
-        for method in METHODS:
+        for method in ADMIN_METHODS if route.startswith("admin/") else METHODS:
             if route in ("signout", "admin/logout/"):
                 client = make()
             body = b"{}" if method in ("POST", "PUT", "PATCH") else b""
@@ -187,11 +192,9 @@ def shown(answer: Any) -> str:
 
 @pytest.mark.parametrize("stranger", STRANGERS)
 def test_a_stranger_finds_nothing(acme: Acme, stranger: str) -> None:
-    def make() -> Client:
-        return STRANGERS[stranger](acme)
-
-    problems = []
-    for method, route, answer in everything(make(), make, acme.ids):
+    make, problems = STRANGERS[stranger], []
+    only = "api/" if stranger == "the same, naming acme" else ""  # nothing else listens to that name
+    for method, route, answer in everything(lambda: make(acme), acme.ids, only):
         where = f"{method} {route} -> {answer.status_code}"
         if answer.status_code >= 500:
             problems.append(where)
@@ -209,7 +212,7 @@ def test_a_stranger_in_their_own_console_finds_nothing_of_acme(acme: Acme) -> No
     """Acme's ids under one's own slug."""
     mine = acme.ids | {"slug": acme.cast.globex.slug}
     problems = []
-    for method, route, answer in everything(foreign_admin(acme), lambda: foreign_admin(acme), mine):
+    for method, route, answer in everything(lambda: foreign_admin(acme), mine, "<slug"):
         if answer.status_code >= 500 or acme.canary in shown(answer):
             problems.append(f"{method} {route} -> {answer.status_code}")
     assert problems == []
