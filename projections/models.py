@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.expressions import RawSQL
 
 from decisiongraph.core import clock
-from decisiongraph.core.db import TenantModel
+from decisiongraph.core.db import TenantManager, TenantModel, current_tenant_id
 from projections.domain.digest import key_sha
 from traces.domain.canonical import jcs
 
@@ -68,6 +69,27 @@ def text_sha(text: str | None) -> bytes | None:
     return None if text is None else key_sha(text)
 
 
+class RowManager(TenantManager["ProjectionRow"]):
+    """Fail-closed like every tenant manager, and planned the same for a tenant of any age.
+
+    The numbers of tenant and generation are hidden in sub-selects: for one that is newer than its
+    statistics the planner expects a single row, and then reads all of it through any index that
+    begins with the two instead of the one that finds the row.
+    """
+
+    def get_queryset(self) -> models.QuerySet[ProjectionRow]:
+        """Rows of the current tenant only."""
+        return models.Manager.get_queryset(self).filter(tenant_id=_hidden(current_tenant_id()))
+
+    def of(self, generation: int) -> models.QuerySet[Any]:
+        """Rows of one generation."""
+        return self.get_queryset().filter(generation=_hidden(generation))
+
+
+def _hidden(number: int) -> RawSQL:
+    return RawSQL("(SELECT %s::int)", [number])
+
+
 class ProjectionRow(TenantModel):
     """A row some rule made. Semantic columns carry the names the rule gives them."""
 
@@ -80,6 +102,8 @@ class ProjectionRow(TenantModel):
 
     derived: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {}
     """Columns for searching, computed from the row; no part of any digest."""
+
+    objects: ClassVar[RowManager] = RowManager()
 
     class Meta(TenantModel.Meta):
         abstract = True

@@ -85,7 +85,10 @@ def texts(values: Iterable[str | None]) -> TextArray:
 def byteas(values: Iterable[bytes | None]) -> ByteaArray:
     """A column of byte strings."""
     column = list(values)
-    items = [_NULL if value is None else _one(value) for value in column]
+    if None in column:
+        items = [_NULL if value is None else _one(value) for value in column]
+    else:
+        items = _with_lengths(column)  # type: ignore[arg-type]  # no None is in it
     return ByteaArray(_encode(17, len(column), items))
 
 

@@ -75,9 +75,9 @@ def delete_some(tenant: Tenant, projection: str, number: int, *, limit: int = DE
         left = 0
         for table in bound.tables.values():
             cursor.execute(
-                f"DELETE FROM {table.name} WHERE tenant_id = %s AND generation = %s AND key_sha IN "
-                f"(SELECT key_sha FROM {table.name} WHERE tenant_id = %s AND generation = %s LIMIT %s)",
-                [current_tenant_id(), number, current_tenant_id(), number, limit],
+                f"DELETE FROM {table.name} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table.name} "
+                "WHERE tenant_id = %s AND generation = %s LIMIT %s))",
+                [current_tenant_id(), number, limit],
             )
             left += int(cursor.rowcount == limit)
         if left:
@@ -174,7 +174,10 @@ def _differing_sql(table: BoundTable) -> str:
     columns = ["key", "log_seq", *(column.name for column in table.semantic)]
     mine = ", ".join(f"a.{name}" for name in columns)
     theirs = ", ".join(f"b.{name}" for name in columns)
-    part = f"(SELECT * FROM {table.name} WHERE tenant_id = %s AND generation = %s AND key_sha >= %s AND key_sha < %s)"
+    part = (
+        f"(SELECT * FROM {table.name} WHERE tenant_id = (SELECT %s::int) AND generation = (SELECT %s::int) "
+        "AND key_sha >= %s AND key_sha < %s)"
+    )
     return (
         f"SELECT COALESCE(a.key_sha, b.key_sha) FROM {part} a FULL JOIN {part} b "
         f"ON a.key_sha = b.key_sha WHERE ROW({mine}) IS DISTINCT FROM ROW({theirs})"
@@ -216,9 +219,9 @@ def rows_of(table: BoundTable, generation: int, shas: Collection[bytes], *, chun
     """The rows with these key hashes in key order."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DECLARE dg_rows_{generation} NO SCROLL CURSOR FOR {table.select} "
-            'AND key_sha = ANY(%s) ORDER BY key COLLATE "C"',
-            [current_tenant_id(), generation, list(shas)],
+            f"DECLARE dg_rows_{generation} NO SCROLL CURSOR FOR {table.load_sql.replace('%b', '%s')} "
+            'ORDER BY r.key COLLATE "C"',
+            [list(shas), current_tenant_id(), generation],
         )
     try:
         while True:

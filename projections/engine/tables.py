@@ -114,10 +114,15 @@ class BoundTable:
         self._first = insert + conflict + " DO NOTHING RETURNING key_sha"
         self._replace = insert + conflict + f" DO UPDATE SET {assign}"
         columns = ", ".join(column.name for column in self.semantic)
-        self.select = (
-            f"SELECT key, row_hash, log_seq, {columns} FROM {self.name} WHERE tenant_id = %s AND generation = %s"
+        # sub-selects hide the numbers from the planner: for a tenant or generation that is newer than
+        # its statistics it expects one row, and then any index with that prefix looks as good as the key
+        scope = "tenant_id = (SELECT %s::int) AND generation = (SELECT %s::int)"
+        self.select = f"SELECT key, row_hash, log_seq, {columns} FROM {self.name} WHERE {scope}"
+        # one look-up per key: a list of keys would be a filter on whatever index was chosen
+        self.load_sql = (
+            "SELECT r.* FROM unnest(%b::bytea[]) AS wanted(sha) CROSS JOIN LATERAL ("
+            f"{self.select} AND key_sha = wanted.sha OFFSET 0) AS r"
         )
-        self._load = self.select + " AND key_sha = ANY(%b::bytea[])"
         self._loaders = [(3 + index, column.name, column.load) for index, column in enumerate(self.semantic)]
 
     def read(self, rows: Iterable[Sequence[Any]]) -> Iterable[Found]:
@@ -131,7 +136,7 @@ class BoundTable:
         """The rows of these keys that exist."""
         shas = arrays.byteas(key_sha(key) for key in keys)
         with arrays.cursor() as cursor:
-            cursor.execute(self._load, (current_tenant_id(), generation, shas))
+            cursor.execute(self.load_sql, (shas, current_tenant_id(), generation))
             return {found.key: found for found in self.read(cursor)}
 
     def _parameters(self, generation: int, changes: Sequence[Change]) -> list[Any]:

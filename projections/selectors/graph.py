@@ -89,7 +89,7 @@ def subgraph(
     """What surrounds a node. 404 when the graph has no such node (as of ``as_of``)."""
     checked_key(node)
     with reading(tenant, "context_graph", min_log_seq=min_log_seq, wait_ms=wait_ms) as seen:
-        centre = GraphNode.objects.filter(generation=seen.generation, key_sha=text_sha(node)).first()
+        centre = GraphNode.objects.of(seen.generation).filter(key_sha=text_sha(node)).first()
         if centre is None or (as_of is not None and centre.log_seq > as_of):
             raise not_found("node", node)
 
@@ -109,7 +109,7 @@ def subgraph(
         except ValueError as error:
             raise Problem("graph.invalid_bounds", 400, f"{error}.") from None
         shas = [text_sha(reached.key) for reached in found.nodes]
-        rows = GraphNode.objects.filter(generation=seen.generation, key_sha__in=shas)
+        rows = GraphNode.objects.of(seen.generation).filter(key_sha__in=shas)
         return Graph(seen, node, found, {row.key: row for row in rows})
 
 
@@ -121,7 +121,7 @@ def _touching(
 ) -> Iterator[graph.Edge]:
     """Edges that touch any of these nodes, by (``log_seq``, key), as many as one walk may read."""
     shas = [text_sha(key) for key in keys]
-    scope = GraphEdge.objects.filter(generation=generation)
+    scope = GraphEdge.objects.of(generation)
     if edge_types is not None:
         scope = scope.filter(edge_type__in=edge_types)
     if as_of is not None:
@@ -151,7 +151,7 @@ def edges(
         for name, column in (("out", "from_sha"), ("in", "to_sha")):
             if direction not in (name, "both"):
                 continue
-            scope = GraphEdge.objects.filter(generation=seen.generation, **{column: sha})
+            scope = GraphEdge.objects.of(seen.generation).filter(**{column: sha})
             if position is not None:
                 scope = scope.filter(log_seq__gte=position[0]).filter(
                     Q(log_seq__gt=position[0]) | Q(key__gt=position[1])

@@ -21,7 +21,7 @@ def precedents(
 ) -> tuple[Reading, list[PrecedentRow]]:
     """Precedents that match, the latest first, up to ``limit + 1``, below a ``source_log_seq``."""
     with reading(tenant, "precedent_index", min_log_seq=min_log_seq, wait_ms=wait_ms) as seen:
-        found = PrecedentRow.objects.filter(generation=seen.generation, **wanted.conditions())
+        found = PrecedentRow.objects.of(seen.generation).filter(**wanted.conditions())
         if wanted.entity_type is not None and wanted.entity_id is not None:
             found = found.filter(entity_sha=pair_sha(wanted.entity_type, wanted.entity_id))
         if before is not None:
@@ -58,7 +58,5 @@ def policy_evaluations(tenant: Tenant, trace_id: str) -> list[PolicyEvaluation]:
     """What policies said in one trace, in trace order."""
     with reading(tenant, "policy_evaluations") as seen:
         return list(
-            PolicyEvaluation.objects.filter(generation=seen.generation, trace_sha=text_sha(trace_id)).order_by(
-                "trace_seq"
-            )
+            PolicyEvaluation.objects.of(seen.generation).filter(trace_sha=text_sha(trace_id)).order_by("trace_seq")
         )

@@ -52,7 +52,7 @@ class TraceList(NamedTuple):
 
 
 def _filtered(seen: Reading, wanted: TraceFilter) -> QuerySet[TraceSummary]:
-    found = TraceSummary.objects.filter(generation=seen.generation, event_count__gt=0)
+    found = TraceSummary.objects.of(seen.generation).filter(event_count__gt=0)
     if wanted.kind is not None:
         found = found.filter(kind=wanted.kind)
     if wanted.workflow is not None:
@@ -124,8 +124,8 @@ def trace_rows(tenant: Tenant, trace_ids: Sequence[str]) -> list[TraceSummary]:
         return []
     with reading(tenant, "trace_summary") as seen:
         return list(
-            TraceSummary.objects.filter(
-                generation=seen.generation, key_sha__in=[text_sha(ident) for ident in trace_ids], event_count__gt=0
+            TraceSummary.objects.of(seen.generation).filter(
+                key_sha__in=[text_sha(ident) for ident in trace_ids], event_count__gt=0
             )
         )
 
@@ -157,7 +157,8 @@ def workflows(tenant: Tenant, *, limit: int = 50) -> list[str]:
 
     with reading(tenant, "trace_summary") as seen:
         rows = (
-            TraceSummary.objects.filter(generation=seen.generation, kind="decision", workflow__isnull=False)
+            TraceSummary.objects.of(seen.generation)
+            .filter(kind="decision", workflow__isnull=False)
             .values_list("workflow")
             .annotate(number=Count("key_sha"))
             .order_by("-number", "workflow")[:limit]
@@ -170,9 +171,7 @@ def trace_summary(
 ) -> tuple[Reading, TraceSummary]:
     """The summary of one trace. 404 when the projection knows none."""
     with reading(tenant, "trace_summary", min_log_seq=min_log_seq, wait_ms=wait_ms, trace_id=trace_id) as seen:
-        row = TraceSummary.objects.filter(
-            generation=seen.generation, key_sha=text_sha(trace_id), event_count__gt=0
-        ).first()
+        row = TraceSummary.objects.of(seen.generation).filter(key_sha=text_sha(trace_id), event_count__gt=0).first()
     if row is None:
         raise not_found("trace", trace_id)
     return seen, row
