@@ -1,16 +1,7 @@
 """The projections over HTTP."""
 
-from projections.api.views import (
-    DeadLetterRetry,
-    DeadLetters,
-    DeadLetterSkip,
-    DigestsView,
-    GraphEdges,
-    GraphSubgraph,
-    Precedents,
-    TraceDetail,
-    Traces,
-)
+from projections.api.care import DeadLetterRetry, DeadLetters, DeadLetterSkip, DigestsView
+from projections.api.views import GraphEdges, GraphSubgraph, Precedents, TraceDetail, Traces
 
 __all__ = [
     "DeadLetterRetry",

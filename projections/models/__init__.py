@@ -1,0 +1,53 @@
+"""Tables of the projections."""
+
+from projections.models.books import (
+    Checkpoint,
+    DeadLetter,
+    DigestBucket,
+    DigestKey,
+    Finding,
+    Generation,
+    RecordedDigest,
+    SkippedEvent,
+    WorkerHeartbeat,
+)
+from projections.models.rows import (
+    TABLES,
+    CanonicalField,
+    GraphEdge,
+    GraphNode,
+    PolicyEvaluation,
+    PrecedentRow,
+    PrecedentText,
+    ProjectionRow,
+    RowManager,
+    TraceSummary,
+    moment,
+    pair_sha,
+    text_sha,
+)
+
+__all__ = [
+    "TABLES",
+    "CanonicalField",
+    "Checkpoint",
+    "DeadLetter",
+    "DigestBucket",
+    "DigestKey",
+    "Finding",
+    "Generation",
+    "GraphEdge",
+    "GraphNode",
+    "PolicyEvaluation",
+    "PrecedentRow",
+    "PrecedentText",
+    "ProjectionRow",
+    "RecordedDigest",
+    "RowManager",
+    "SkippedEvent",
+    "TraceSummary",
+    "WorkerHeartbeat",
+    "moment",
+    "pair_sha",
+    "text_sha",
+]
