@@ -71,7 +71,7 @@ class Heart:
                     started_at=self.started_at,
                 )
             except DatabaseError as error:
-                log.warning("heartbeat.failed", error=type(error).__name__)
+                log.warning("heartbeat.failed", error=f"{type(error).__name__}: {error}"[:300])
             time.sleep(HEARTBEAT_SECONDS)
 
 

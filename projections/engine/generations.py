@@ -111,17 +111,15 @@ def scan(bound: BoundRule, generation: int, *, chunk: int = 5_000) -> Iterator[t
                 f'DECLARE dg_scan NO SCROLL CURSOR FOR {table.select} ORDER BY key COLLATE "C"',
                 [current_tenant_id(), generation],
             )
-        try:
-            while True:
-                with arrays.cursor() as reader:
-                    rows = reader.execute(f"FETCH {chunk} FROM dg_scan".encode()).fetchall()
-                if not rows:
-                    break
-                for found in table.read(rows):
-                    yield table, found
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute("CLOSE dg_scan")
+        while True:
+            with arrays.cursor() as reader:
+                rows = reader.execute(f"FETCH {chunk} FROM dg_scan".encode()).fetchall()
+            if not rows:
+                break
+            for found in table.read(rows):
+                yield table, found
+        with connection.cursor() as cursor:  # after a failure the transaction's end closes it
+            cursor.execute("CLOSE dg_scan")
 
 
 def canonical(projection: str, generation: int) -> str:
@@ -223,16 +221,14 @@ def rows_of(table: BoundTable, generation: int, shas: Collection[bytes], *, chun
             'ORDER BY r.key COLLATE "C"',
             [list(shas), current_tenant_id(), generation],
         )
-    try:
-        while True:
-            with arrays.cursor() as reader:
-                rows = reader.execute(f"FETCH {chunk} FROM dg_rows_{generation}".encode()).fetchall()
-            if not rows:
-                break
-            yield from table.read(rows)
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"CLOSE dg_rows_{generation}")
+    while True:
+        with arrays.cursor() as reader:
+            rows = reader.execute(f"FETCH {chunk} FROM dg_rows_{generation}".encode()).fetchall()
+        if not rows:
+            break
+        yield from table.read(rows)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CLOSE dg_rows_{generation}")
 
 
 def merge_keys(into: Keys, more: Mapping[str, Sequence[bytes] | set[bytes]]) -> None:

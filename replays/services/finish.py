@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import OperationalError
 from django.db.models import Q
@@ -319,32 +319,42 @@ def end(tenant: Tenant, row: Replay, status: life.State, *, error: str = "") -> 
 def sweep(tenant: Tenant, *, budget: float = 2.0) -> bool:
     """Delete retired generations in batches; first their canonical digest goes on record.
 
-    True when something is left to do.
+    True when something is left to do. One worker at a time per tenant: whoever finds the oldest
+    retired generation held leaves, so that replays never wait behind the clearing away.
     """
     deadline = time.monotonic() + budget
-    with tenant_tx(tenant):
-        retired = list(Generation.objects.filter(state=Generation.RETIRED).order_by("id"))
-    for generation in retired:
-        record_loser(tenant, generation)
+    while True:
+        with tenant_tx(tenant):
+            generation = Generation.objects.filter(state=Generation.RETIRED).order_by("id").first()
+        if generation is None:
+            return False
+        if not record_loser(tenant, generation):
+            return False
         while not engine.delete_some(tenant, generation.projection, generation.number):
+            with tenant_tx(tenant):
+                held = not Generation.objects.filter(pk=generation.pk, state=Generation.RETIRED).exists()
+            if held:
+                break
             if time.monotonic() >= deadline:
                 jobs.enqueue("replays.sweep", tenant_id=tenant.pk)
                 return True
-            with tenant_tx(tenant):
-                still = Generation.objects.filter(pk=generation.pk, state=Generation.RETIRED).exists()
-            if not still:
-                break
-    return False
+        if time.monotonic() >= deadline:
+            jobs.enqueue("replays.sweep", tenant_id=tenant.pk)
+            return True
 
 
-def record_loser(tenant: Tenant, generation: Generation) -> None:
+def record_loser(tenant: Tenant, generation: Generation) -> bool:
     """The generation that lost stands still at the compared position: its canonical digest is also
-    that of the winner when both were equal."""
-    with tenant_tx(tenant):
-        row: Any = (
+    that of the winner when both were equal. False when another worker is at it."""
+    with tenant_tx(tenant, isolation="REPEATABLE READ"):
+        held = Generation.objects.select_for_update(skip_locked=True).filter(pk=generation.pk, state=Generation.RETIRED)
+        if held.first() is None:
+            return False
+        row = (
             Replay.objects.filter(
                 projection=generation.projection,
                 status="completed",
+                verdict="match",
                 until_log_seq__isnull=True,
                 canonical_digest__isnull=True,
                 compared_at__isnull=False,
@@ -355,11 +365,9 @@ def record_loser(tenant: Tenant, generation: Generation) -> None:
             .order_by("-created_at")
             .first()
         )
-    if row is None or row.verdict != "match":
-        return
-    with tenant_tx(tenant, isolation="REPEATABLE READ"):
+        if row is None or row.compared_at is None:
+            return True
         digest = engine.canonical(generation.projection, generation.number)
-    with tenant_tx(tenant):
         Replay.objects.filter(pk=row.pk).update(canonical_digest=digest)
         engine.record_digests(
             tenant,
@@ -375,3 +383,4 @@ def record_loser(tenant: Tenant, generation: Generation) -> None:
             ],
         )
         announce(tenant, row, REPLAY_FINISHED)
+    return True
