@@ -18,7 +18,7 @@ from projections.services import close_findings, store_finding
 from projections.topics import DIGEST_MISMATCH, REPLAY_FINISHED
 from replays.domain import verdict as life
 from replays.models import Replay, ReplayDifference
-from replays.services.start import announce, settle_parent
+from replays.services.start import announce
 from tenants.models import Tenant
 
 if TYPE_CHECKING:
@@ -307,8 +307,6 @@ def end(tenant: Tenant, row: Replay, status: life.State, *, error: str = "") -> 
             seconds=round((row.finished_at - row.created_at).total_seconds(), 3),
         )
         announce(tenant, row, REPLAY_FINISHED)
-        if row.parent_id is not None:
-            settle_parent(tenant, row.parent_id)
         if row.generation is not None:
             jobs.enqueue("replays.sweep", tenant_id=tenant.pk)
 

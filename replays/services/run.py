@@ -140,7 +140,10 @@ def claim(tenant: Tenant, replay_id: str) -> list[Job]:
     """Take a job, with the siblings of its group; empty when somebody has it or it is over."""
     with tenant_tx(tenant):
         asked = Replay.objects.filter(pk=replay_id).first()
-        if asked is None or asked.projection == ALL:
+        if asked is None:
+            return []
+        if asked.projection == ALL:  # a worker died between the last child's end and this
+            settle_parent(tenant, asked.pk)
             return []
         wanted = [asked.pk]
         if asked.parent_id is not None:
@@ -168,6 +171,9 @@ def _work(tenant: Tenant, claimed: list[Job], window: engine.Window, deadline: f
         for job in list(open_jobs):
             if not _guarded(job, window):
                 open_jobs.remove(job)
+                if job.row.parent_id is not None:
+                    # after the commit: in the snapshot of a cut-over the siblings may still be running
+                    settle_parent(tenant, job.row.parent_id)
         now = time.monotonic()
         if open_jobs and now - told >= SAMPLE_INTERVAL:
             told = now

@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 
 from decisiongraph.core import clock
 from decisiongraph.core.db import tenant_tx
@@ -268,6 +269,46 @@ def test_the_tick_finds_jobs_nobody_has(desk: Desk, monkeypatch: pytest.MonkeyPa
     asked.clear()
     services.tick()
     assert ("replays.sweep", {"tenant_id": desk.tenant.pk}) in asked
+
+
+def test_a_parent_whose_last_worker_died_is_ended_by_the_tick(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from decisiongraph.core import jobs
+
+    desk.fill(2)
+    desk.catch_up()
+    replay = start(desk, "all")
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "settle_parent", lambda *_arguments: None)
+        for child in selectors.replay(desk.tenant, str(replay.pk)).children:
+            services.run_slice(desk.tenant, str(child.row.pk))
+    assert selectors.replay(desk.tenant, str(replay.pk)).row.finished_at is None
+    asked: list[tuple[str, dict[str, object]]] = []
+    monkeypatch.setattr(jobs, "_send", lambda name, arguments: asked.append((name, arguments)))
+    services.tick()
+    assert ("replays.run", {"tenant_id": desk.tenant.pk, "replay_id": str(replay.pk)}) in asked
+    services.run_slice(desk.tenant, str(replay.pk))
+    assert selectors.replay(desk.tenant, str(replay.pk)).row.verdict == "match"
+
+
+def test_children_that_end_at_the_same_moment_end_the_parent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each cut-over works on its own snapshot, in which the other child is still running."""
+    desk.fill(20)
+    desk.catch_up()
+    for _ in range(5):
+        replay = start(desk, "all", "rebuild")
+        children = selectors.replay(desk.tenant, str(replay.pk)).children
+
+        def work(ident: str) -> None:
+            services.run_slice(desk.tenant, ident)
+            connections.close_all()
+
+        threads = [threading.Thread(target=work, args=(str(children[n].row.pk),)) for n in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        view = selectors.replay(desk.tenant, str(replay.pk))
+        assert (view.status, view.row.verdict) == ("completed", "match"), [c.row.status for c in view.children]
 
 
 def test_a_replay_can_be_read_end_to_end_out_of_the_log(
