@@ -82,6 +82,17 @@ class Head(NamedTuple):
     recorded_at: datetime | None
 
 
+class Seen(NamedTuple):
+    """What the log knows of a call's keys, event ids and traces, once it is the call's turn."""
+
+    head: Head
+    known: dict[tuple[str, str], KnownEvent]
+    """Stored events by (producer id, idempotency key)."""
+    taken: set[str]
+    """Event ids that exist."""
+    traces: dict[str, TraceState]
+
+
 _LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
 _HEAD = "SELECT log_seq, recorded_at FROM traces_event WHERE tenant_id = %s ORDER BY log_seq DESC LIMIT 1"
 # LIMIT keeps each look-up by itself, so that it can only be answered from the index of the key:
@@ -162,25 +173,33 @@ def _cursor() -> psycopg.Cursor[Any]:
     return cursor
 
 
-def lock() -> Head:
-    """Wait for the tenant's turn, then say where the log ends. Held until the transaction ends."""
-    tenant_id = current_tenant_id()
-    with connection.wrap_database_errors, _cursor() as cursor:
-        cursor.execute(_LOCK, (LOCK_CLASS, tenant_id), prepare=True)
-        row = cursor.execute(_HEAD, (tenant_id,), prepare=True).fetchone()
-    return Head(*row) if row else Head(0, None)
+def look(keys: Iterable[tuple[str, str]], event_ids: Iterable[str], trace_ids: Iterable[str]) -> Seen:
+    """Wait for the tenant's turn, then say what is there. The turn lasts until the transaction ends.
 
-
-def known(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KnownEvent]:
-    """Stored events by (producer id, idempotency key)."""
-    pairs = list(keys)
+    Everything is sent at once: from the moment the lock is ours other writers wait, so no reply is
+    waited for in between. Each statement still has a snapshot of its own, taken after the lock.
+    """
     tenant_id = current_tenant_id()
-    with connection.wrap_database_errors, _cursor() as cursor:
-        if len(pairs) == 1:
-            cursor.execute(_KNOWN_ONE, (*pairs[0], tenant_id))
-        else:
-            cursor.execute(_KNOWN_BY_KEY, ([p for p, _ in pairs], [k for _, k in pairs], tenant_id))
-        return {(row[0], row[1]): KnownEvent(*row[2:]) for row in cursor.fetchall()}
+    pairs, ids, wanted = list(keys), list(event_ids), list(trace_ids)
+    with connection.wrap_database_errors:
+        connection.ensure_connection()
+        raw: psycopg.Connection[Any] = connection.connection
+        with raw.pipeline():
+            _cursor().execute(_LOCK, (LOCK_CLASS, tenant_id), prepare=True)
+            head = _cursor().execute(_HEAD, (tenant_id,), prepare=True)
+            if len(pairs) == 1:
+                known = _cursor().execute(_KNOWN_ONE, (*pairs[0], tenant_id))
+            else:
+                known = _cursor().execute(_KNOWN_BY_KEY, ([p for p, _ in pairs], [k for _, k in pairs], tenant_id))
+            taken = _cursor().execute(_TAKEN_IDS, (ids, tenant_id)) if ids else None
+            traces = _ask_traces(wanted)
+        row = head.fetchone()
+        return Seen(
+            Head(*row) if row else Head(0, None),
+            {(found[0], found[1]): KnownEvent(*found[2:]) for found in known.fetchall()},
+            {found[0] for found in taken.fetchall()} if taken else set(),
+            _trace_states(traces),
+        )
 
 
 def bodies(log_seqs: Iterable[int]) -> dict[int, Body]:
@@ -193,25 +212,20 @@ def bodies(log_seqs: Iterable[int]) -> dict[int, Body]:
     return {row[0]: Body(*row[1:]) for row in rows}
 
 
-def taken_ids(event_ids: Iterable[str]) -> set[str]:
-    """Which of these event ids exist."""
-    ids = list(event_ids)
-    if not ids:
-        return set()
-    with connection.wrap_database_errors, _cursor() as cursor:
-        return {row[0] for row in cursor.execute(_TAKEN_IDS, (ids, current_tenant_id()))}
-
-
 def traces(trace_ids: Iterable[str]) -> dict[str, TraceState]:
     """The state of those traces that exist."""
-    wanted = list(trace_ids)
-    tenant_id = current_tenant_id()
-    with connection.wrap_database_errors, _cursor() as cursor:
-        if len(wanted) == 1:
-            cursor.execute(_TRACE_ONE, (wanted[0], tenant_id))
-        else:
-            cursor.execute(_TRACES, (wanted, tenant_id))
-        return {row[0]: TraceState(row[1], row[2]) for row in cursor.fetchall()}
+    with connection.wrap_database_errors:
+        return _trace_states(_ask_traces(list(trace_ids)))
+
+
+def _ask_traces(trace_ids: list[str]) -> psycopg.Cursor[Any]:
+    if len(trace_ids) == 1:
+        return _cursor().execute(_TRACE_ONE, (trace_ids[0], current_tenant_id()))
+    return _cursor().execute(_TRACES, (trace_ids, current_tenant_id()))
+
+
+def _trace_states(cursor: psycopg.Cursor[Any]) -> dict[str, TraceState]:
+    return {row[0]: TraceState(row[1], row[2]) for row in cursor.fetchall()}
 
 
 def insert(rows: Sequence[NewEvent], *, recorded_at: datetime, origin: str, principal: str) -> None:

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -255,8 +256,13 @@ def test_a_writer_that_ignores_the_lock_is_refused(desk: Desk, monkeypatch: pyte
 
     trace = new_id()
     desk.append(start(trace), step(trace))
-    real = store.lock
-    monkeypatch.setattr(store, "lock", lambda: real()._replace(log_seq=1))
+    real = store.look
+
+    def stale(*args: Any) -> store.Seen:
+        seen = real(*args)
+        return seen._replace(head=seen.head._replace(log_seq=1))
+
+    monkeypatch.setattr(store, "look", stale)
     with pytest.raises(DatabaseError, match="_pkey"):
         desk.append(step(trace))
     monkeypatch.undo()

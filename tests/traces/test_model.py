@@ -108,16 +108,25 @@ def test_append_is_what_the_model_says() -> None:
     check()
 
 
-def nothing_known(_keys: Any) -> dict[Any, Any]:
-    return {}
+def forgets(what: str) -> Callable[..., Any]:
+    """Sees none of the keys, or none of the traces."""
+    return lambda real: lambda *asked: real(*asked)._replace(**{what: {}})
 
 
 def unfinished(real: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda ids: {t: s._replace(finished=False) for t, s in real(ids).items()}
+    def mutant(*asked: Any) -> Any:
+        seen = real(*asked)
+        return seen._replace(traces={t: s._replace(finished=False) for t, s in seen.traces.items()})
+
+    return mutant
 
 
 def one_behind(real: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda ids: {t: s._replace(last_seq=max(0, s.last_seq - 1)) for t, s in real(ids).items()}
+    def mutant(*asked: Any) -> Any:
+        seen = real(*asked)
+        return seen._replace(traces={t: s._replace(last_seq=max(0, s.last_seq - 1)) for t, s in seen.traces.items()})
+
+    return mutant
 
 
 def finish_first(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -191,7 +200,7 @@ def forgetful_call(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 MUTANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "no key is ever known": (store, "known", lambda _real: nothing_known),
+    "no key is ever known": (store, "look", forgets("known")),
     "contents are not compared": (canonical, "content_hmac", lambda _real: lambda salt, content: bytes(32)),
     "contents in one call are not compared": (
         Placing,
@@ -199,9 +208,9 @@ MUTANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
         always_the_same,
     ),
     "keys of one call are forgotten": (Placing, "place", forgetful_call),
-    "a finish does not close": (store, "traces", unfinished),
-    "the sequence is one behind": (store, "traces", one_behind),
-    "no trace is ever known": (store, "traces", lambda _real: nothing_known),
+    "a finish does not close": (store, "look", unfinished),
+    "the sequence is one behind": (store, "look", one_behind),
+    "no trace is ever known": (store, "look", forgets("traces")),
     "finished comes before the key": (Placing, "place", finish_first),
     "trace_seq is not checked": (Placing, "_refusal", without_sequence),
     "event_id is not checked": (Placing, "_refusal", without_event_id),

@@ -137,19 +137,15 @@ def _append(
         return [item for item in items if isinstance(item, Refused)]
     started = time.perf_counter()
     with tenant_tx(tenant):
-        head = store.lock()
-        now = clock.now()
-        if head.recorded_at is not None and head.recorded_at > now:
-            now = head.recorded_at  # a clock set back never makes the log run backwards
-        placing = Placing(
-            tenant,
-            origin=origin,
-            principal=principal.ident,
-            head=head.log_seq,
-            now=now,
-            prepared=prepared,
-            atomic=atomic,
+        seen = store.look(
+            {(item.draft.producer_id, item.draft.idempotency_key) for item in prepared},
+            {item.draft.event_id for item in prepared if item.draft.event_id},
+            {item.draft.trace_id for item in prepared},
         )
+        now = clock.now()
+        if seen.head.recorded_at is not None and seen.head.recorded_at > now:
+            now = seen.head.recorded_at  # a clock set back never makes the log run backwards
+        placing = Placing(tenant, seen, origin=origin, principal=principal.ident, now=now, atomic=atomic)
         place = placing.place
         results = [place(item) for item in items]
         failed = any(isinstance(result, Refused) for result in results)

@@ -26,31 +26,21 @@ class Placing:
     """One append call under the lock: what the log knows, and what this call adds to it."""
 
     def __init__(
-        self,
-        tenant: Tenant,
-        *,
-        origin: str,
-        principal: str,
-        head: int,
-        now: datetime,
-        prepared: Sequence[Prepared],
-        atomic: bool,
+        self, tenant: Tenant, seen: store.Seen, *, origin: str, principal: str, now: datetime, atomic: bool
     ) -> None:
         self.tenant, self.origin, self.principal = tenant, origin, principal
-        self.head = head
+        self.head = seen.head.log_seq
         self.now = now
         self.atomic = atomic
         self.rows: list[store.NewEvent] = []
         self.touched: dict[str, bool] = {}
         """Traces that get events, and whether they are finished now."""
         self._recorded_at = clock.rfc3339(now)
-        self._known = store.known({(p.draft.producer_id, p.draft.idempotency_key) for p in prepared})
-        self._bodies = store.bodies(event.log_seq for event in self._known.values())
-        self._taken = store.taken_ids({p.draft.event_id for p in prepared if p.draft.event_id})
-        self._traces = store.traces({p.draft.trace_id for p in prepared})
+        self._ms = int(now.timestamp() * 1000)
+        self._known, self._taken, self._traces = seen.known, seen.taken, seen.traces
+        self._bodies = store.bodies(event.log_seq for event in seen.known.values())
         self._made: dict[Key, tuple[Prepared, Receipt]] = {}
         self._broken: set[str] = set()
-        self._ms = int(now.timestamp() * 1000)
 
     def place(self, item: Prepared | Refused) -> Result:
         """The receipt of one event, or why it is refused."""
