@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from celery import Celery
+from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "decisiongraph.settings")
 
@@ -44,3 +44,18 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks()
+
+# Celery closes the connection pool of a worker process around every task, so each one would connect
+# anew (and the heartbeat's connection would be closed under it). The pool stays; what a task leaves
+# behind goes back into it, and what broke is thrown away.
+app.conf["CELERY_DB_REUSE_MAX"] = 1_000_000_000
+
+
+def _settle_connections(**_signal: object) -> None:
+    from django.db import close_old_connections
+
+    close_old_connections()
+
+
+signals.task_prerun.connect(_settle_connections, weak=False)
+signals.task_postrun.connect(_settle_connections, weak=False)
