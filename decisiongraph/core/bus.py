@@ -86,7 +86,8 @@ def _ring(doorbells: dict[str, dict[str, Any]]) -> None:
     if isinstance(layer, RedisPubSubChannelLayer):
         # What its `group_send` does, for all groups in one trip and without an event loop: a doorbell
         # through the loop cost a request of ingest as much as its own work.
-        prefix = settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"]
+        declared: Any = settings.CHANNEL_LAYERS
+        prefix = declared["default"]["CONFIG"]["prefix"]
         trip = _broker(os.getpid()).pipeline(transaction=False)
         for group, message in doorbells.items():
             trip.publish(f"{prefix}__group__{group}", layer.serialize(message))
