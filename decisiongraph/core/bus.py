@@ -87,10 +87,10 @@ def _ring(doorbells: dict[str, dict[str, Any]]) -> None:
         # What its `group_send` does, for all groups in one trip and without an event loop: a doorbell
         # through the loop cost a request of ingest as much as its own work.
         declared: Any = settings.CHANNEL_LAYERS
-        prefix = declared["default"]["CONFIG"]["prefix"]
-        trip = _broker(os.getpid()).pipeline(transaction=False)
+        config = declared["default"]["CONFIG"]
+        trip = _broker(config["hosts"][0], os.getpid()).pipeline(transaction=False)
         for group, message in doorbells.items():
-            trip.publish(f"{prefix}__group__{group}", layer.serialize(message))
+            trip.publish(f"{config['prefix']}__group__{group}", layer.serialize(message))
         trip.execute()
     else:
         asyncio.run(_ring_through(layer, doorbells))
@@ -102,9 +102,9 @@ async def _ring_through(layer: Any, doorbells: dict[str, dict[str, Any]]) -> Non
 
 
 @cache
-def _broker(_pid: int) -> Redis:
-    """The sender's own connection, one per process."""
-    return Redis.from_url(settings.REDIS_URL, socket_timeout=SEND_TIMEOUT, socket_connect_timeout=SEND_TIMEOUT)
+def _broker(address: str, _pid: int) -> Redis:
+    """The sender's own connection to where the layer lives, one per process."""
+    return Redis.from_url(address, socket_timeout=SEND_TIMEOUT, socket_connect_timeout=SEND_TIMEOUT)
 
 
 class Sender:
