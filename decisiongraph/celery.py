@@ -59,3 +59,11 @@ def _settle_connections(**_signal: object) -> None:
 
 signals.task_prerun.connect(_settle_connections, weak=False)
 signals.task_postrun.connect(_settle_connections, weak=False)
+
+
+def _give_way(**_signal: object) -> None:
+    """Answers come before what follows from them: on a busy machine the web processes go first."""
+    os.nice(5)
+
+
+signals.worker_process_init.connect(_give_way, weak=False)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 from django.db import connection
 
-from decisiongraph.core.db import current_tenant_id
+from decisiongraph.core.db import current_tenant_id, one_trip
 
 LOCK_CLASS = 7
 """First half of the advisory lock key; the second is the tenant number."""
@@ -182,9 +182,7 @@ def look(keys: Iterable[tuple[str, str]], event_ids: Iterable[str], trace_ids: I
     tenant_id = current_tenant_id()
     pairs, ids, wanted = list(keys), list(event_ids), list(trace_ids)
     with connection.wrap_database_errors:
-        connection.ensure_connection()
-        raw: psycopg.Connection[Any] = connection.connection
-        with raw.pipeline():
+        with one_trip():
             _cursor().execute(_LOCK, (LOCK_CLASS, tenant_id), prepare=True)
             head = _cursor().execute(_HEAD, (tenant_id,), prepare=True)
             if len(pairs) == 1:

@@ -33,7 +33,7 @@ published = Signal()
 by which a lower floor wakes a higher one without importing it."""
 
 TOPIC_INTERVAL = 0.05
-JOB_INTERVAL = 0.1
+JOB_INTERVAL = 0.2
 LONGEST_NAP = 0.05
 ROUND = 0.02
 """Doorbells go out in rounds at least so far apart: many marks, one trip to the broker."""

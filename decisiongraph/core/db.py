@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol, TypeVar
 
+import psycopg
 from django.db import connection, migrations, models, transaction
 
 APP_ROLE = "dg_app"
@@ -49,10 +50,15 @@ def current_tenant_id() -> int:
     return number
 
 
+_ENTER = "SELECT set_config('app.tenant', %s, true)"
+_ENTER_LAZILY = _ENTER + ", set_config('synchronous_commit', 'off', true)"
+
+
 @contextmanager
-def tenant_tx(tenant: HasId, *, isolation: Isolation | None = None) -> Iterator[None]:
+def tenant_tx(tenant: HasId, *, isolation: Isolation | None = None, lazily: bool = False) -> Iterator[None]:
     """One transaction scoped to one tenant. Nested for the same tenant it joins the outer one.
 
+    ``lazily`` commits without waiting for the disk, for what can be made again from the log.
     ``isolation`` applies only to an outermost call; asking for one inside a transaction, or
     entering a second tenant inside the first, raises `UnscopedQuery`.
     """
@@ -69,12 +75,60 @@ def tenant_tx(tenant: HasId, *, isolation: Isolation | None = None) -> Iterator[
         with connection.cursor() as cursor:
             if isolation is not None:
                 cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
-            cursor.execute("SELECT set_config('app.tenant', %s, true)", [str(number)])
+            cursor.execute(_ENTER_LAZILY if lazily else _ENTER, [str(number)])
         token = _current.set(number)
         try:
             yield
         finally:
             _current.reset(token)
+
+
+@contextmanager
+def swift_tenant_tx(tenant: HasId) -> Iterator[None]:
+    """`tenant_tx` in two trips to the database, for writers that others wait for.
+
+    BEGIN and the tenant travel with the first statements, COMMIT with the last one, where each would
+    cost a reply of its own. Django knows nothing of this transaction: inside, only cursors of
+    `connection` may be used, and what is to happen after commit is done after the ``with`` block.
+    Inside another transaction it is `tenant_tx`.
+    """
+    if connection.in_atomic_block:
+        with tenant_tx(tenant):
+            yield
+        return
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    number = int(tenant.pk)
+    with connection.wrap_database_errors:
+        try:
+            with raw.pipeline():
+                statement = psycopg.Cursor(raw)
+                statement.execute("BEGIN", prepare=True)
+                statement.execute(_ENTER, [str(number)], prepare=True)
+                token = _current.set(number)
+                try:
+                    yield
+                finally:
+                    _current.reset(token)
+                statement.execute("COMMIT", prepare=True)
+            if statement.statusmessage != "COMMIT":  # what failed before is answered by a ROLLBACK
+                raise psycopg.InternalError(f"The commit was answered by {statement.statusmessage}.")
+        except BaseException:
+            if not raw.closed:
+                raw.rollback()
+            raise
+
+
+@contextmanager
+def one_trip() -> Iterator[None]:
+    """What is executed inside is sent together; the first fetch waits for the replies."""
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    if raw.pgconn.pipeline_status != psycopg.pq.PipelineStatus.OFF:
+        yield  # on its way already
+        return
+    with raw.pipeline():
+        yield
 
 
 M = TypeVar("M", bound=models.Model, covariant=True)

@@ -180,13 +180,6 @@ def hold_generation(projection: str, generation: int) -> Claim | None:
     return _claim(_HOLD_GENERATION, projection, generation)
 
 
-def _commit_lazily() -> None:
-    """Do not wait for the disk: a crash then loses the last batches of a rebuild whole, job row and all,
-    and they are folded again. The cut-over waits, and with it everything before."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit = off")
-
-
 def step(
     window: Window,
     bound: BoundRule,
@@ -196,7 +189,6 @@ def step(
     generation: int | None = None,
     guard: Callable[[int], None] | None = None,
     collect: bool = False,
-    lazily: bool = False,
 ) -> Step | None:
     """Fold the next batch. None when the cursor is held by somebody else, or is gone.
 
@@ -204,17 +196,17 @@ def step(
         generation: of a rebuild; None for the live one.
         guard: called inside the transaction with the new cursor; raises to undo the batch.
         collect: report which keys were written.
-        lazily: do not wait for the disk (a rebuild's own transaction only).
+
+    It does not wait for the disk, which is left to the appends: a crash loses the last batches whole,
+    cursor and all, and they are folded again. A cut-over waits, and with it everything before.
     """
     started = time.perf_counter()
     kind = "live" if generation is None else "rebuild"
-    with connection.wrap_database_errors, tenant_tx(window.tenant):
+    with connection.wrap_database_errors, tenant_tx(window.tenant, lazily=True):
         if generation is None:
             claim = claim_live(bound.name)
         else:
             claim = hold_generation(bound.name, generation)
-        if lazily:
-            _commit_lazily()
         if claim is None:
             return None
         crash_point("claimed")

@@ -102,10 +102,11 @@ def catch_up(
             if until is not None:
                 head = min(head, until)
             behind = [bound for bound in chosen if bound.name not in failures and cursors.get(bound.name, head) < head]
-            moved = 0
+            moved, near = 0, True
             for bound in sorted(behind, key=lambda bound: cursors[bound.name]):
                 lag = head - cursors[bound.name]
                 limit = batch or (LIVE_BATCH if lag <= FAR_BEHIND_BATCH else FAR_BEHIND_BATCH)
+                near = near and lag <= limit
                 try:
                     result = step(window, bound, limit=limit, until=until)
                 except DatabaseError as error:
@@ -120,7 +121,9 @@ def catch_up(
             if moved and now - news_at >= NEWS_INTERVAL:
                 news_at = now
                 bus.publish(tenant, "projection_health", "projection.cursor_advanced")
-            if not moved:
+            if not moved or near:
+                # What came meanwhile has asked for a pass of its own. To look again at once would
+                # make a batch of every two events, and leave the appends half of the machine.
                 more = False
                 break
             if now >= deadline:

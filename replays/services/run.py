@@ -227,7 +227,6 @@ def _advance(job: Job, window: engine.Window) -> bool:
             until=goal,
             generation=row.generation,
             guard=job.beat,
-            lazily=True,
         )
         if done is None:
             raise Fenced(str(row.pk))

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from django.db import connection
+
 from decisiongraph.core import bus, clock
-from decisiongraph.core.db import tenant_tx
+from decisiongraph.core.db import swift_tenant_tx
 from decisiongraph.core.errors import Problem
 from decisiongraph.core.telemetry import log, metrics
 from tenants.access import Principal
@@ -24,6 +27,7 @@ from traces.services import refusals
 from traces.services.place import Placing
 from traces.services.prepare import Prepared, prepare
 from traces.services.results import Receipt, Refused, Result, batch_problem
+from traces.services.turns import Turns
 
 
 def append_one(
@@ -41,11 +45,28 @@ def append_one(
     except canonical.MalformedJson as error:
         raise _malformed(tenant, principal, error) from None
     items = prepare([value], principal, "ingest", parsed=True, trace_id=trace_id, header_key=header_key)
-    (result,) = _append(tenant, principal, items, "ingest", atomic=True, dry_run=dry_run)
+    (item,) = items
+    started = time.perf_counter()
+    if isinstance(item, Refused):
+        result: Result = item
+    elif dry_run or connection.in_atomic_block:  # what an outer transaction stores commits with it
+        (result,) = _append(tenant, principal, items, "ingest", atomic=True, dry_run=dry_run)
+    else:
+        result = _turns.take((tenant.pk, principal), item, partial(_append_each, tenant, principal))
     if isinstance(result, Refused):
         refusals.record(tenant, principal, [result])
         raise result.problem()
+    if not dry_run:
+        _observe(tenant, principal, [result], "ingest", time.perf_counter() - started)
     return result
+
+
+_turns: Turns[Prepared, Result] = Turns()
+
+
+def _append_each(tenant: Tenant, principal: Principal, items: list[Prepared]) -> list[Result]:
+    """Single appends that came together: one transaction, and each has its own fate."""
+    return _append(tenant, principal, items, "ingest", atomic=False, dry_run=False)
 
 
 def append_batch(
@@ -107,12 +128,15 @@ def _answer(
     atomic: bool,
     dry_run: bool,
 ) -> list[Result]:
+    started = time.perf_counter()
     results = _append(tenant, principal, items, origin, atomic=atomic, dry_run=dry_run)
     refused = [result for result in results if isinstance(result, Refused)]
     if refused:
         refusals.record(tenant, principal, refused)
         if atomic:
             raise batch_problem(results)
+    if not dry_run:
+        _observe(tenant, principal, results, origin, time.perf_counter() - started)
     return results
 
 
@@ -135,8 +159,7 @@ def _append(
     prepared = [item for item in items if isinstance(item, Prepared)]
     if not prepared:
         return [item for item in items if isinstance(item, Refused)]
-    started = time.perf_counter()
-    with tenant_tx(tenant):
+    with swift_tenant_tx(tenant):
         seen = store.look(
             {(item.draft.producer_id, item.draft.idempotency_key) for item in prepared},
             {item.draft.event_id for item in prepared if item.draft.event_id},
@@ -152,11 +175,10 @@ def _append(
         stores = not dry_run and not (atomic and failed)
         if stores and placing.rows:
             store.insert(placing.rows, recorded_at=now, origin=origin, principal=principal.ident)
-            _publish(tenant, placing.touched)
+    if stores:
+        _publish(tenant, placing.touched)
     if dry_run:
         return [r._replace(**_UNPLACED) if isinstance(r, Receipt) and r.status != "replayed" else r for r in results]
-    if stores:
-        _observe(tenant, principal, placing, results, time.perf_counter() - started)
     return results
 
 
@@ -171,6 +193,8 @@ _UNPLACED: dict[str, Any] = {
 
 
 def _publish(tenant: Tenant, touched: dict[str, bool]) -> None:
+    if not touched:
+        return
     for trace_id, finished in touched.items():
         bus.publish(tenant, "trace", "trace.event_appended", ident=trace_id)
         if finished:
@@ -180,13 +204,14 @@ def _publish(tenant: Tenant, touched: dict[str, bool]) -> None:
         bus.publish(tenant, "traces", "trace.finished")
 
 
-def _observe(tenant: Tenant, principal: Principal, placing: Placing, results: list[Result], seconds: float) -> None:
-    created = len(placing.rows)
-    replayed = sum(1 for r in results if r.status == "replayed")
+def _observe(tenant: Tenant, principal: Principal, results: list[Result], origin: str, seconds: float) -> None:
+    receipts = [result for result in results if isinstance(result, Receipt)]
+    created = sum(1 for receipt in receipts if receipt.status == "created")
+    replayed = len(receipts) - created
     metrics.append_seconds.observe(seconds)
     metrics.batch_size.observe(len(results))
     if created:
-        metrics.append_events.labels(placing.origin).inc(created)
+        metrics.append_events.labels(origin).inc(created)
     if replayed:
         metrics.append_replayed.inc(replayed)
     log.info(
@@ -196,7 +221,7 @@ def _observe(tenant: Tenant, principal: Principal, placing: Placing, results: li
         principal=principal.ident,
         created=created,
         replayed=replayed,
-        refused=len(results) - created - replayed,
-        head=placing.head,
+        refused=len(results) - len(receipts),
+        head=max((receipt.log_seq or 0 for receipt in receipts), default=0),
         ms=round(seconds * 1000, 2),
     )
