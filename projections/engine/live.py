@@ -92,11 +92,11 @@ def catch_up(
     letting go. ``batch`` fixes the batch size (tests); by default it grows with the lag.
     """
     deadline = time.monotonic() + budget
-    window = Window(tenant)
     chosen = bound_rules(projection)
     done, failed, news_at = 0, False, 0.0
     failures: set[str] = set()
     with bind(tenant=tenant.slug), paused_collector():
+        window = Window(tenant)
         while True:
             head, cursors = positions(tenant)
             if until is not None:
@@ -131,6 +131,7 @@ def catch_up(
                 break
         if done:
             bus.publish(tenant, "projection_health", "projection.cursor_advanced")
+        del window  # before the collector wakes: it would walk through thousands of events
     return CaughtUp(done, more, failed)
 
 

@@ -113,7 +113,6 @@ def run_slice(tenant: Tenant, replay_id: str, *, budget: float = SLICE_SECONDS) 
     claimed = claim(tenant, replay_id)
     if not claimed:
         return False
-    window = engine.Window(tenant)
     first = claimed[0].row
     with bind(
         tenant=tenant.slug,
@@ -124,7 +123,8 @@ def run_slice(tenant: Tenant, replay_id: str, *, budget: float = SLICE_SECONDS) 
         started = time.monotonic()
         before = sum(job.row.position for job in claimed)
         with engine.paused_collector():
-            _work(tenant, claimed, window, started + budget)
+            # The window is made and dropped in here, or the collector walks through its events at the end.
+            _work(tenant, claimed, engine.Window(tenant), started + budget)
         log.info(
             "replay.slice",
             projections=[job.projection for job in claimed],
