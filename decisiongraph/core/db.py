@@ -114,8 +114,10 @@ def swift_tenant_tx(tenant: HasId) -> Iterator[None]:
             if statement.statusmessage != "COMMIT":  # what failed before is answered by a ROLLBACK
                 raise psycopg.InternalError(f"The commit was answered by {statement.statusmessage}.")
         except BaseException:
-            if not raw.closed:
+            try:
                 raw.rollback()
+            except psycopg.Error:  # it is gone, and the next transaction needs another one
+                connection.close()
             raise
 
 

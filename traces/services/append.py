@@ -135,7 +135,7 @@ def _answer(
         refusals.record(tenant, principal, refused)
         if atomic:
             raise batch_problem(results)
-    if not dry_run:
+    if results and not dry_run:
         _observe(tenant, principal, results, origin, time.perf_counter() - started)
     return results
 
