@@ -30,6 +30,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "decisiongraph.settings")
     if len(sys.argv) > 1 and sys.argv[1] in AS_OWNER:
         os.environ.setdefault("DG_DB_ROLE", "owner")
+    os.environ.setdefault("LOG_LEVEL", "WARNING")  # a person reads a command's own words
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
