@@ -1,0 +1,34 @@
+"""The decision graph: keys, the walk around a node, the way between two."""
+
+from projections.domain.graph.keys import EDGE_TYPES, NODE_PARTS, escape, node_key, node_type_of, parse_key, unescape
+from projections.domain.graph.path import Path, shortest_path
+from projections.domain.graph.walk import (
+    MAX_DEPTH,
+    MAX_EDGES_READ,
+    MAX_NODES,
+    Edge,
+    Reached,
+    Source,
+    Subgraph,
+    subgraph,
+)
+
+__all__ = [
+    "EDGE_TYPES",
+    "MAX_DEPTH",
+    "MAX_EDGES_READ",
+    "MAX_NODES",
+    "NODE_PARTS",
+    "Edge",
+    "Path",
+    "Reached",
+    "Source",
+    "Subgraph",
+    "escape",
+    "node_key",
+    "node_type_of",
+    "parse_key",
+    "shortest_path",
+    "subgraph",
+    "unescape",
+]
