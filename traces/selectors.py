@@ -204,6 +204,10 @@ STREAM_REACH = 20_000
 """How far back a filtered look at the end of the log goes: a rare type must not read all of it."""
 
 
+COMPARED = 2_000
+"""Events of a trace that a comparison reads."""
+
+
 class Extent(NamedTuple):
     """How large a trace is and where it begins and ends."""
 
@@ -265,6 +269,28 @@ def trace_event(tenant: Tenant, trace_id: str, trace_seq: int) -> StoredEvent:
     if not found:
         raise not_found("event", f"{trace_id} {trace_seq}")
     return found[0]
+
+
+def trace_actions(tenant: Tenant, trace_id: str, action_id: str) -> list[StoredEvent]:
+    """The proposals and commits of one action, in trace order. 404 when the trace has none."""
+    with tenant_tx(tenant):
+        found = _events(
+            _FROM + " AND e.trace_id = %s AND e.event_type IN ('ActionProposed', 'ActionCommitted') "
+            "AND b.payload::jsonb ->> 'action_id' = %s ORDER BY e.trace_seq",
+            [tenant.pk, trace_id, action_id],
+        )
+        if not found:
+            trace_extent(tenant, trace_id)
+            raise not_found("action", f"{trace_id} {action_id}")
+    return found
+
+
+def whole_trace(tenant: Tenant, trace_id: str) -> list[StoredEvent]:
+    """The events of a trace, at most `COMPARED`, in trace order. 404 when there is none."""
+    found = read_trace(tenant, trace_id, limit=COMPARED)
+    if not found:
+        raise not_found("trace", trace_id)
+    return found
 
 
 def effects(tenant: Tenant, event: StoredEvent, *, limit: int = 4) -> list[StoredEvent]:

@@ -6,6 +6,8 @@ from traces import api, console
 
 api_urls = [
     path("traces/<str:trace_id>/events", api.TraceEvents.as_view()),
+    path("traces/<str:trace_id>/diff", api.EventDiff.as_view()),
+    path("precedents/compare", api.Compare.as_view()),
     path("events", api.Events.as_view()),
     path("event-types", api.EventTypes.as_view()),
     path("ingest/refusals", api.Refusals.as_view()),
