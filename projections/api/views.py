@@ -25,7 +25,7 @@ from projections import selectors
 from projections.api import schemas
 from projections.domain.graph import EDGE_TYPES, MAX_DEPTH, MAX_NODES, NODE_PARTS
 from projections.domain.precedents import PrecedentFilter
-from projections.domain.query import NAMES
+from projections.domain.query import NAMES, wrong_value
 from tenants.access import TenantRequest
 
 MAX_SEQ = 2**53 - 1
@@ -129,6 +129,8 @@ def trace_filter(query: TracesQuery) -> selectors.TraceFilter:
             raise invalid(
                 name, "query.repeated_filter", f"{name} is given in `q` and as a parameter. Leave one of them out."
             )
+        if wrong := wrong_value(name, given[name]):
+            raise invalid(name, "query.invalid_parameter", wrong)
     filters = {**dict(found.filters), **given}
     whole = found._replace(filters=tuple((name, filters[name]) for name in NAMES if name in filters))
     return selectors.TraceFilter.of(whole, now=clock.now())

@@ -1,9 +1,10 @@
 """Reads of the projections."""
 
 from projections.domain.rules import RULES
+from projections.selectors.completion import Suggestion, suggestions
 from projections.selectors.digests import KINDS, Digests, digests
 from projections.selectors.freshness import Reading, reading, wait_for
-from projections.selectors.graph import Graph, edges, node_json, subgraph
+from projections.selectors.graph import COUNTED, Graph, NodeDetail, edges, known_nodes, node_detail, node_json, subgraph
 from projections.selectors.health import (
     ProjectionHealth,
     TenantHealth,
@@ -17,6 +18,7 @@ from projections.selectors.health import (
     workers,
 )
 from projections.selectors.precedents import policy_evaluations, precedent_json, precedents
+from projections.selectors.search import checked
 from projections.selectors.traces import (
     SORTS,
     TraceFilter,
@@ -28,30 +30,35 @@ from projections.selectors.traces import (
     trace_position,
     trace_rows,
     trace_summary,
-    workflows,
 )
 
 PROJECTIONS: tuple[str, ...] = tuple(RULES)
 """Names of the projections, in the console's order."""
 
 __all__ = [
+    "COUNTED",
     "KINDS",
     "PROJECTIONS",
     "SORTS",
     "Digests",
     "Graph",
+    "NodeDetail",
     "ProjectionHealth",
     "Reading",
+    "Suggestion",
     "TenantHealth",
     "TraceFilter",
     "TraceList",
     "Worker",
+    "checked",
     "dead_letter_json",
     "dead_letters",
     "digests",
     "edges",
     "findings",
     "health",
+    "known_nodes",
+    "node_detail",
     "node_json",
     "observations",
     "policy_evaluations",
@@ -60,6 +67,7 @@ __all__ = [
     "queue_depths",
     "reading",
     "subgraph",
+    "suggestions",
     "trace_arrivals",
     "trace_counts",
     "trace_json",
@@ -69,5 +77,4 @@ __all__ = [
     "trace_summary",
     "wait_for",
     "workers",
-    "workflows",
 ]

@@ -1,0 +1,64 @@
+"""The columns that search reads, computed from a row and held by no digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from projections.domain import words
+
+
+def summary_words(key: str, row: Mapping[str, Any]) -> str:
+    """What a trace's own row says, and its exact values as tags."""
+    return _summary_words(
+        key,
+        row["title"],
+        row["workflow"],
+        row["primary_entity_type"],
+        row["primary_entity_id"],
+        row["summary"],
+        row["outcome"],
+        tuple(row["policies"]),
+        tuple(row["actors"]),
+    )
+
+
+# Most events of a trace change nothing of this.
+@lru_cache(maxsize=8192)
+def _summary_words(
+    key: str,
+    title: str | None,
+    workflow: str | None,
+    entity_type: str | None,
+    entity_id: str | None,
+    summary: str | None,
+    outcome: str | None,
+    policies: tuple[str, ...],
+    actors: tuple[str, ...],
+) -> str:
+    tags = {words.tag("policy", policy) for policy in policies}
+    tags |= {words.tag("policy", policy.rpartition("@")[0]) for policy in policies}
+    tags |= {words.tag("actor", actor) for actor in actors}
+    if workflow is not None:
+        tags.add(words.tag("workflow", workflow))
+    if outcome is not None:
+        tags.add(words.tag("outcome", outcome))
+    return words.tsvector((key, title, workflow, entity_type, entity_id, summary), sorted(tags))
+
+
+def summary_handle(key: str, row: Mapping[str, Any]) -> str:
+    """Id, title and entity, for parts of words and misspelt ones."""
+    return _handle(key, row["title"], row["primary_entity_id"], row["workflow"])
+
+
+@lru_cache(maxsize=8192)
+def _handle(*texts: str | None) -> str:
+    return words.handle(*texts)
+
+
+def precedent_words(row: Mapping[str, Any]) -> str:
+    """Everything a finished decision says."""
+    names = (row["trace_id"], row["title"], row["workflow"], row["primary_entity_type"], row["primary_entity_id"])
+    facts = (f"{name} {value}" for name, _kind, value in row["facts"])
+    return words.tsvector((*names, *row["text"].split("\n"), *facts))
