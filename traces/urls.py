@@ -15,5 +15,6 @@ api_urls = [
 console_urls = [
     path("traces/<str:trace_id>", console.trace, name="trace"),
     path("traces/<str:trace_id>/events/<int:seq>.json", console.event_json, name="event-json"),
+    path("compare", console.compared, name="compare"),
     path("live", console.live, name="live"),
 ]
