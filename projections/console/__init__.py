@@ -1,9 +1,21 @@
 """Pages of the projections."""
 
+from projections.console.graph import graph, picture_file
 from projections.console.overview import overview
 from projections.console.palette import palette
 from projections.console.projections import catch_up, projections, retry, skip
 from projections.console.refusals import refusals
 from projections.console.traces import traces
 
-__all__ = ["catch_up", "overview", "palette", "projections", "refusals", "retry", "skip", "traces"]
+__all__ = [
+    "catch_up",
+    "graph",
+    "overview",
+    "palette",
+    "picture_file",
+    "projections",
+    "refusals",
+    "retry",
+    "skip",
+    "traces",
+]

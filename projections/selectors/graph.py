@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -183,7 +183,7 @@ def subgraph(
     max_nodes: int = 200,
     as_of: int | None = None,
     newest: bool = False,
-    expand: Collection[str] = (),
+    expand: Callable[[str], bool] | None = None,
     min_log_seq: int | None = None,
     wait_ms: int = 0,
 ) -> Graph:
@@ -232,3 +232,34 @@ def edges(
         rows = {row.key: row for part in parts for row in part}
     ordered = sorted(rows.values(), key=lambda row: (row.log_seq, row.key))[: limit + 1]
     return seen, [_edge(row) for row in ordered]
+
+
+class NodeDetail(NamedTuple):
+    """One node and the latest that was said about it."""
+
+    node: GraphNode
+    edges: list[graph.Edge]
+    """The latest first."""
+    total: int
+    """Its edges, counted up to `COUNTED` each way."""
+
+
+def node_detail(tenant: Tenant, node: str, *, as_of: int | None = None, limit: int = 10) -> NodeDetail:
+    """A node with its latest edges. 404 when the graph has no such node (as of ``as_of``)."""
+    checked_key(node)
+    with reading(tenant, "context_graph") as seen:
+        row = GraphNode.objects.of(seen.generation).filter(key_sha=text_sha(node)).first()
+        if row is None or (as_of is not None and row.log_seq > as_of):
+            raise not_found("node", node)
+        source = _Edges(seen.generation, node, node_types=None, edge_types=None, as_of=as_of, newest=True)
+        found = {edge.key: edge for edge in source.touching([node], limit)}
+        edges = sorted(found.values(), key=lambda edge: (-edge.log_seq, edge.key))[:limit]
+        return NodeDetail(row, edges, source.counts([node]).get(node, 0))
+
+
+def known_nodes(tenant: Tenant, keys: Collection[str]) -> list[str]:
+    """Those of the keys that are nodes, in the order given."""
+    with reading(tenant, "context_graph") as seen:
+        shas = [text_sha(key) for key in keys]
+        found = set(GraphNode.objects.of(seen.generation).filter(key_sha__in=shas).values_list("key", flat=True))
+    return [key for key in keys if key in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 MAX_DEPTH = 6
@@ -84,7 +84,7 @@ def subgraph(
     depth: int = 1,
     max_nodes: int = 200,
     newest: bool = False,
-    expand: Collection[str] = (),
+    expand: Callable[[str], bool] | None = None,
 ) -> Subgraph:
     """Walk breadth first from ``centre``. The same rows and arguments always give the same answer.
 
@@ -97,7 +97,7 @@ def subgraph(
         depth: rings around the centre, 0 to 6.
         max_nodes: centre included, 1 to 2,000.
         newest: of many neighbours include the latest, not the earliest.
-        expand: nodes that, once reached, are walked one step further whatever the depth.
+        expand: says of a reached node whether it is walked one step further whatever the depth.
 
     Raises:
         ValueError: an argument out of its range.
@@ -107,7 +107,7 @@ def subgraph(
     if not 1 <= max_nodes <= MAX_NODES:
         raise ValueError(f"max_nodes is between 1 and {MAX_NODES}")
     depths = {centre: 0}
-    waiting = set(expand)
+    done: set[str] = set()
     left_out: set[str] = set()
     read: dict[str, Edge] = {}
     cut: set[str] = set()
@@ -115,7 +115,7 @@ def subgraph(
     while True:
         if walked >= depth or not ring:
             walked = depth
-            ring = [key for key in depths if key in waiting]
+            ring = [key for key in depths if key not in done and expand(key)] if expand else []
         if not ring:
             break
         if left_out:
@@ -123,7 +123,7 @@ def subgraph(
             break
         room = max_nodes - len(depths)
         step = _step(source, ring, depths, room, newest)
-        waiting.difference_update(ring)
+        done.update(ring)
         walked += 1
         ring = list(step.fresh)[:room]
         left_out.update(list(step.fresh)[room:])
