@@ -18,6 +18,9 @@ from traces import store
 from traces.domain.envelope import StoredEvent
 from traces.models import Producer, ProducerMinute, Refusal, RefusalCount
 
+LAST = 2**31 - 1
+"""No event of a trace comes after this ``trace_seq``."""
+
 _COLUMNS = (
     "e.log_seq, e.event_id, e.trace_id, e.trace_seq, e.event_type, e.schema_version, "
     "e.occurred_at, e.recorded_at, e.producer_id, e.system, e.subsystem, e.actor_type, "
@@ -115,12 +118,14 @@ def read_log(
         return _events(f"{sql} ORDER BY {order} LIMIT %s", [*arguments, limit])
 
 
-def read_trace(tenant: Tenant, trace_id: str, *, after_seq: int = -1, limit: int = 500) -> list[StoredEvent]:
-    """A trace's events with ``trace_seq > after_seq`` in trace order; empty when there is none."""
+def read_trace(
+    tenant: Tenant, trace_id: str, *, after_seq: int = -1, limit: int = 500, until: int = LAST
+) -> list[StoredEvent]:
+    """A trace's events with ``after_seq < trace_seq <= until`` in trace order; empty when there is none."""
     with tenant_tx(tenant):
         return _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s ORDER BY e.trace_seq LIMIT %s",
-            [tenant.pk, trace_id, after_seq, limit],
+            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.trace_seq <= %s ORDER BY e.trace_seq LIMIT %s",
+            [tenant.pk, trace_id, after_seq, until, limit],
         )
 
 
@@ -232,14 +237,14 @@ class Proof(NamedTuple):
     """The stored payload, the very bytes that were hashed."""
 
 
-def trace_extent(tenant: Tenant, trace_id: str) -> Extent:
-    """Size and ends of a trace. 404 when there is none."""
+def trace_extent(tenant: Tenant, trace_id: str, *, until: int = LAST) -> Extent:
+    """Size and ends of a trace, as it was after event ``until``. 404 when there is none."""
     with tenant_tx(tenant):
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT event_type, count(*) FROM traces_event WHERE tenant_id = %s AND trace_id = %s "
-                "GROUP BY event_type",
-                [current_tenant_id(), trace_id],
+                "AND trace_seq <= %s GROUP BY event_type",
+                [current_tenant_id(), trace_id, until],
             )
             counts = {str(row[0]): int(row[1]) for row in cursor.fetchall()}
         if not counts:
@@ -252,12 +257,23 @@ def trace_extent(tenant: Tenant, trace_id: str) -> Extent:
     return Extent(ends[0], ends[-1], counts)
 
 
-def trace_milestones(tenant: Tenant, trace_id: str, event_types: Iterable[str], *, limit: int) -> list[StoredEvent]:
-    """The last ``limit`` events of these types in a trace, in trace order."""
+def last_seq(tenant: Tenant, trace_id: str) -> int:
+    """``trace_seq`` of the last event of a trace. 404 when there is none."""
+    found = trace_states(tenant, [trace_id]).get(trace_id)
+    if found is None:
+        raise not_found("trace", trace_id)
+    return found[0]
+
+
+def trace_milestones(
+    tenant: Tenant, trace_id: str, event_types: Iterable[str], *, limit: int, until: int = LAST
+) -> list[StoredEvent]:
+    """The last ``limit`` events of these types in a trace up to event ``until``, in trace order."""
     with tenant_tx(tenant):
         found = _events(
-            _FROM + " AND e.trace_id = %s AND e.event_type = ANY(%s) ORDER BY e.trace_seq DESC LIMIT %s",
-            [tenant.pk, trace_id, list(event_types), limit],
+            _FROM + " AND e.trace_id = %s AND e.event_type = ANY(%s) AND e.trace_seq <= %s "
+            "ORDER BY e.trace_seq DESC LIMIT %s",
+            [tenant.pk, trace_id, list(event_types), until, limit],
         )
     return found[::-1]
 
@@ -271,13 +287,13 @@ def trace_event(tenant: Tenant, trace_id: str, trace_seq: int) -> StoredEvent:
     return found[0]
 
 
-def trace_actions(tenant: Tenant, trace_id: str, action_id: str) -> list[StoredEvent]:
-    """The proposals and commits of one action, in trace order. 404 when the trace has none."""
+def trace_actions(tenant: Tenant, trace_id: str, action_id: str, *, until: int = LAST) -> list[StoredEvent]:
+    """The proposals and commits of one action up to event ``until``, in trace order. 404 when the trace has none."""
     with tenant_tx(tenant):
         found = _events(
             _FROM + " AND e.trace_id = %s AND e.event_type IN ('ActionProposed', 'ActionCommitted') "
-            "AND b.payload::jsonb ->> 'action_id' = %s ORDER BY e.trace_seq",
-            [tenant.pk, trace_id, action_id],
+            "AND e.trace_seq <= %s AND b.payload::jsonb ->> 'action_id' = %s ORDER BY e.trace_seq",
+            [tenant.pk, trace_id, until, action_id],
         )
         if not found:
             trace_extent(tenant, trace_id)
@@ -293,13 +309,36 @@ def whole_trace(tenant: Tenant, trace_id: str) -> list[StoredEvent]:
     return found
 
 
-def effects(tenant: Tenant, event: StoredEvent, *, limit: int = 4) -> list[StoredEvent]:
-    """Later events of the same trace that name this one as their cause."""
+def effects(tenant: Tenant, event: StoredEvent, *, limit: int = 4, until: int = LAST) -> list[StoredEvent]:
+    """Later events of the same trace, up to event ``until``, that name this one as their cause."""
     with tenant_tx(tenant):
         return _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.causation_event_id = %s "
+            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.trace_seq <= %s AND e.causation_event_id = %s "
             "ORDER BY e.trace_seq LIMIT %s",
-            [tenant.pk, event.trace_id, event.trace_seq, event.event_id, limit],
+            [tenant.pk, event.trace_id, event.trace_seq, until, event.event_id, limit],
+        )
+
+
+def alike_before(tenant: Tenant, event: StoredEvent) -> StoredEvent | None:
+    """The event of the same type that came before this one in its trace."""
+    with tenant_tx(tenant):
+        found = _events(
+            _FROM + " AND e.trace_id = %s AND e.trace_seq < %s AND e.event_type = %s ORDER BY e.trace_seq DESC LIMIT 1",
+            [tenant.pk, event.trace_id, event.trace_seq, event.event_type],
+        )
+    return found[0] if found else None
+
+
+def correlated(tenant: Tenant, event: StoredEvent, *, limit: int = 5) -> list[StoredEvent]:
+    """Events of other traces with the same ``correlation_id``, among the `STREAM_REACH` positions around this one."""
+    if event.correlation_id is None:
+        return []
+    near = STREAM_REACH // 2
+    with tenant_tx(tenant):
+        return _events(
+            _FROM + " AND e.log_seq > %s AND e.log_seq <= %s AND e.correlation_id = %s AND e.trace_id <> %s "
+            "ORDER BY e.log_seq LIMIT %s",
+            [tenant.pk, event.log_seq - near, event.log_seq + near, event.correlation_id, event.trace_id, limit],
         )
 
 
