@@ -33,6 +33,20 @@ def tick() -> None:
     services.tick()
 
 
+@shared_task(name="projections.export_traces")
+def export_traces(tenant_id: int, export_id: str) -> None:
+    """Write a file of traces for a slice."""
+    tenant = Tenant.objects.filter(pk=tenant_id).first()
+    if tenant is not None:
+        services.run_export(tenant, export_id)
+
+
+@shared_task(name="projections.tend_exports")
+def tend_exports() -> None:
+    """Wake exports nobody moves; delete old files."""
+    services.tend_exports()
+
+
 @shared_task(name="projections.scrub")
 def scrub() -> None:
     """Recompute one bucket of one projection."""

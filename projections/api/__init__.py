@@ -1,6 +1,7 @@
 """The projections over HTTP."""
 
 from projections.api.care import DeadLetterRetry, DeadLetters, DeadLetterSkip, DigestsView
+from projections.api.lists import ExportCancel, ExportDetail, ExportFile, Exports, ViewDetail, Views
 from projections.api.views import GraphEdges, GraphSubgraph, Precedents, TraceDetail, Traces
 
 __all__ = [
@@ -8,9 +9,15 @@ __all__ = [
     "DeadLetterSkip",
     "DeadLetters",
     "DigestsView",
+    "ExportCancel",
+    "ExportDetail",
+    "ExportFile",
+    "Exports",
     "GraphEdges",
     "GraphSubgraph",
     "Precedents",
     "TraceDetail",
     "Traces",
+    "ViewDetail",
+    "Views",
 ]

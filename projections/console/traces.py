@@ -18,6 +18,7 @@ from decisiongraph.core.bus import public_topic
 from decisiongraph.core.console import page
 from decisiongraph.core.errors import Problem
 from projections import selectors
+from projections.console.lists import SHOWN, panel
 from projections.domain import query as language
 from projections.domain.query import (
     MAX_LENGTH,
@@ -27,10 +28,11 @@ from projections.domain.query import (
     Parsed,
     instant,
     parse,
+    text_of,
     texts_of,
     wrong_value,
 )
-from projections.models import TraceSummary, moment
+from projections.models import SavedView, TraceSummary, moment
 from projections.selectors import Reading, TraceFilter
 from tenants.access import console_view
 from tenants.models import Tenant
@@ -118,10 +120,23 @@ def traces(request: Any) -> HttpResponse:
         if query.part == "list":
             response = render(request, "projections/traces.html#list", shown)
         else:
-            shown |= _form(tenant, query) | _crumbs(tenant)
+            shown |= _form(request, query, parsed.query) | _crumbs(tenant)
             response = render(request, "projections/traces.html", page(request, "traces", **shown))
     patch_vary_headers(response, ("HX-Request",))
     return response
+
+
+def _view(tenant: Tenant, request: Any, view: SavedView) -> dict[str, Any]:
+    sort = "" if view.sort == "-last" else view.sort
+    given = {name: value for name, value in (("q", view.query), ("sort", sort)) if value}
+    base = f"/t/{tenant.slug}"
+    return {
+        "name": view.name,
+        "shared": view.shared,
+        "url": f"{base}/traces" + (f"?{urlencode(given)}" if given else ""),
+        "query": view.query,
+        "delete_url": f"{base}/views/{view.pk}/delete" if not view.shared or request.principal.may("operate") else "",
+    }
 
 
 def _crumbs(tenant: Tenant) -> dict[str, Any]:
@@ -142,13 +157,21 @@ def _refused(request: Any, tenant: Tenant, text: str, parsed: Parsed) -> HttpRes
     marked = {"before": text[: first.start], "part": text[first.start : first.end], "after": text[first.end :]}
     values = {name: value for name, value in request.GET.items() if name in TracesQuery.model_fields and name != "q"}
     query = query_params(request, TracesQuery) if len(text) <= MAX_LENGTH else TracesQuery.model_validate(values)
-    shown = _form(tenant, query) | _crumbs(tenant) | {"faults": parsed.faults, "marked": marked, "typed": text}
+    shown = (
+        _form(request, query, parsed.query)
+        | _crumbs(tenant)
+        | {"faults": parsed.faults, "marked": marked, "typed": text}
+    )
     return render(request, "projections/traces.html", page(request, "traces", **shown), status=400)
 
 
+def _whole(query: TracesQuery, typed: language.Query) -> language.Query:
+    """The filters of the address and the texts of the bar as one query."""
+    return typed._replace(filters=tuple((name, value) for name in NAMES if (value := getattr(query, name))))
+
+
 def _filter(query: TracesQuery, typed: language.Query) -> TraceFilter:
-    filters = tuple((name, value) for name in NAMES if (value := getattr(query, name)))
-    return TraceFilter.of(typed._replace(filters=filters), now=clock.now())
+    return TraceFilter.of(_whole(query, typed), now=clock.now())
 
 
 def _address(tenant: Tenant, query: TracesQuery, **changes: Any) -> str:
@@ -252,7 +275,9 @@ def _row(tenant: Tenant, row: TraceSummary, reading: Reading) -> dict[str, Any]:
     }
 
 
-def _form(tenant: Tenant, query: TracesQuery) -> dict[str, Any]:
+def _form(request: Any, query: TracesQuery, typed: language.Query) -> dict[str, Any]:
+    tenant: Tenant = request.tenant
+    views, exports = selectors.kept(tenant, request.principal, limit=SHOWN)
     words = {"outcome": "outcome", "status": "status", "range": "started"}
     chips = []
     for name in KEYS:
@@ -271,6 +296,9 @@ def _form(tenant: Tenant, query: TracesQuery) -> dict[str, Any]:
         "sorts": list(SORTS.items()),
         "kinds": list(KINDS.items()),
         "sort": query.sort or "-last",
+        "query_text": text_of(_whole(query, typed)),
+        "views": [_view(tenant, request, view) for view in views],
+        **panel(request, exports),
         "complete_url": f"/t/{tenant.slug}/traces?part=complete",
         "detailed": any(getattr(query, name) for name in ("entity", "policy", "actor", "after", "before", "kind")),
     }

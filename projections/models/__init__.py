@@ -11,6 +11,7 @@ from projections.models.books import (
     SkippedEvent,
     WorkerHeartbeat,
 )
+from projections.models.lists import ExportPiece, SavedView, TraceExport
 from projections.models.rows import (
     TABLES,
     CanonicalField,
@@ -34,6 +35,7 @@ __all__ = [
     "DeadLetter",
     "DigestBucket",
     "DigestKey",
+    "ExportPiece",
     "Finding",
     "Generation",
     "GraphEdge",
@@ -44,7 +46,9 @@ __all__ = [
     "ProjectionRow",
     "RecordedDigest",
     "RowManager",
+    "SavedView",
     "SkippedEvent",
+    "TraceExport",
     "TraceSummary",
     "WorkerHeartbeat",
     "moment",

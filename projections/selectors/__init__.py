@@ -4,7 +4,17 @@ from projections.domain.rules import RULES
 from projections.selectors.completion import Suggestion, suggestions
 from projections.selectors.digests import KINDS, Digests, digests
 from projections.selectors.freshness import Reading, reading, wait_for
-from projections.selectors.graph import COUNTED, Graph, NodeDetail, edges, known_nodes, node_detail, node_json, subgraph
+from projections.selectors.graph import (
+    COUNTED,
+    Graph,
+    NodeDetail,
+    checked_key,
+    edges,
+    known_nodes,
+    node_detail,
+    node_json,
+    subgraph,
+)
 from projections.selectors.health import (
     ProjectionHealth,
     TenantHealth,
@@ -16,6 +26,15 @@ from projections.selectors.health import (
     observations,
     queue_depths,
     workers,
+)
+from projections.selectors.lists import (
+    export,
+    export_file,
+    export_json,
+    exports,
+    kept,
+    saved_views,
+    view_json,
 )
 from projections.selectors.precedents import policy_evaluations, precedent_json, precedents
 from projections.selectors.search import checked
@@ -51,12 +70,18 @@ __all__ = [
     "TraceList",
     "Worker",
     "checked",
+    "checked_key",
     "dead_letter_json",
     "dead_letters",
     "digests",
     "edges",
+    "export",
+    "export_file",
+    "export_json",
+    "exports",
     "findings",
     "health",
+    "kept",
     "known_nodes",
     "node_detail",
     "node_json",
@@ -66,6 +91,7 @@ __all__ = [
     "precedents",
     "queue_depths",
     "reading",
+    "saved_views",
     "subgraph",
     "suggestions",
     "trace_arrivals",
@@ -75,6 +101,7 @@ __all__ = [
     "trace_position",
     "trace_rows",
     "trace_summary",
+    "view_json",
     "wait_for",
     "workers",
 ]

@@ -79,14 +79,13 @@ def checked(text: str) -> Query:
 
 @contextmanager
 def bounded(tenant: Tenant) -> Iterator[None]:
-    """A search: stopped after `LONGEST_MS` with 422 ``search.too_broad``."""
+    """A search: a statement is stopped after `LONGEST_MS`, to the end of the transaction.
+
+    Raises 422 ``search.too_broad``; nothing else can be asked of the transaction then.
+    """
     with tenant_tx(tenant):
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT current_setting('statement_timeout'), set_config('statement_timeout', %s, true)",
-                [str(LONGEST_MS)],
-            )
-            before = cursor.fetchone()[0]
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(LONGEST_MS)])
         try:
             yield
         except OperationalError as error:
@@ -98,8 +97,6 @@ def bounded(tenant: Tenant) -> Iterator[None]:
                     "actor:, a shorter time with after: and before:, or a rarer word.",
                 ) from None
             raise
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
 
 
 def narrow(seen: Reading, wanted: Wanted) -> Narrowed:

@@ -6,6 +6,7 @@ import "./palette.js";
 import "./keys.js";
 import "./forms.js";
 import "./search.js";
+import "./picks.js";
 import "./tree.js";
 import "./trace.js";
 import "./graph.js";

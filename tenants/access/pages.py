@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 
 from decisiongraph.core.console import NAV
@@ -20,7 +21,7 @@ from tenants.domain.roles import PERMISSIONS
 from tenants.models import User
 from tenants.services.audit import note_request
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def console_view(permission: str) -> Callable[[View], View]:
@@ -36,7 +37,7 @@ def console_view(permission: str) -> Callable[[View], View]:
         takes_slug = "slug" in inspect.signature(view).parameters
 
         @wraps(view)
-        def inner(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        def inner(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return to_sign_in(request)
             note_request(client_address(request), f"{request.method} {request.path}"[:300])

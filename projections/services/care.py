@@ -1,4 +1,4 @@
-"""Writes around the projections: dead letters, findings, the scrub, heartbeats.
+"""Dead letters, findings, the scrub, heartbeats.
 
 Rows of read models themselves are written by `projections.engine` alone.
 """

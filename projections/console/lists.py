@@ -1,0 +1,123 @@
+"""Saved views and exports: the buttons of the trace list."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_GET, require_POST
+
+from decisiongraph.core.console import moved, toasted
+from projections import selectors, services
+from projections.api.lists import download
+from projections.models import TraceExport
+from tenants.access import console_view
+
+SHOWN = 5
+"""Exports of a person that the page shows."""
+
+
+def listing(request: Any) -> str:
+    """The address of the list."""
+    return f"/t/{request.tenant.slug}/traces"
+
+
+@console_view("read")
+@require_POST
+def save_view(request: Any) -> HttpResponse:
+    """Keep the search of the page."""
+    view = services.save_view(
+        request.tenant,
+        principal=request.principal,
+        name=request.POST.get("name", ""),
+        query=request.POST.get("q", ""),
+        sort=request.POST.get("sort") or "-last",
+        shared=request.POST.get("shared") == "on",
+    )
+    to = f"{listing(request)}?{urlencode({'q': view.query} if view.query else {})}"
+    return moved(request, to, f"Saved as “{view.name}”" + (" for everybody." if view.shared else "."))
+
+
+@console_view("read")
+@require_POST
+def delete_view(request: Any, view_id: int) -> HttpResponse:
+    """Forget a view."""
+    services.delete_view(request.tenant, principal=request.principal, ident=view_id)
+    return moved(request, listing(request), "The view is deleted.")
+
+
+@console_view("read")
+@require_POST
+def start_export(request: Any) -> HttpResponse:
+    """Export what the page lists."""
+    text = request.POST.get("q", "")
+    services.start_export(
+        request.tenant, principal=request.principal, format=request.POST.get("format", ""), query=text
+    )
+    if request.headers.get("HX-Request"):
+        return exports(request)
+    query = urlencode({"q": text}) if text else ""
+    return moved(request, f"{listing(request)}?{query}#exports", "The export has begun.")
+
+
+def exports(request: Any) -> HttpResponse:
+    """The panel of this person's exports; asks again by itself while one is under way."""
+    rows = selectors.exports(request.tenant, by=request.principal.ident, limit=SHOWN)[:SHOWN]
+    return render(request, "components/exports.html", panel(request, rows))
+
+
+def panel(request: Any, rows: Sequence[TraceExport]) -> dict[str, Any]:
+    """What the panel shows."""
+    base = f"/t/{request.tenant.slug}/exports"
+    return {
+        "exports_url": base,
+        "exports_active": any(row.status in TraceExport.ACTIVE for row in rows),
+        "exports": [
+            {
+                "id": str(row.pk),
+                "format": row.format.upper(),
+                "query": row.query,
+                "status": row.status,
+                "active": row.status in TraceExport.ACTIVE,
+                "ready": row.status == TraceExport.COMPLETED,
+                "done": row.done,
+                "total": row.total,
+                "share": min(100, 100 * row.done // row.total) if row.total else 0,
+                "size": row.size,
+                "error": row.error,
+                "created_at": row.created_at,
+                "expires_at": row.expires_at,
+                "url": f"{base}/{row.pk}",
+            }
+            for row in rows
+        ],
+    }
+
+
+@console_view("read")
+@require_GET
+def exports_panel(request: Any) -> HttpResponse:
+    """Progress."""
+    return exports(request)
+
+
+@console_view("read")
+@require_POST
+def cancel_export(request: Any, export_id: uuid.UUID) -> HttpResponse:
+    """Stop one."""
+    services.cancel_export(request.tenant, principal=request.principal, ident=export_id)
+    if request.headers.get("HX-Request"):
+        return exports(request)
+    return toasted(request, "The export is cancelled.", listing(request))
+
+
+@console_view("read")
+@require_GET
+def export_file(request: Any, export_id: uuid.UUID) -> HttpResponseBase:
+    """The file."""
+    return download(request.tenant, export_id)

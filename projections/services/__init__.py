@@ -1,0 +1,39 @@
+"""Writes around the projections. Rows of read models are written by `projections.engine` alone."""
+
+from projections.services.care import (
+    ask_catch_up,
+    beat,
+    catch_up,
+    close_findings,
+    forget_silent_workers,
+    retry_dead_letter,
+    scrub,
+    scrub_next,
+    skip_dead_letter,
+    store_finding,
+    tick,
+    watch_staleness,
+)
+from projections.services.exports import cancel_export, run_export, start_export, tend_exports
+from projections.services.views import delete_view, save_view
+
+__all__ = [
+    "ask_catch_up",
+    "beat",
+    "cancel_export",
+    "catch_up",
+    "close_findings",
+    "delete_view",
+    "forget_silent_workers",
+    "retry_dead_letter",
+    "run_export",
+    "save_view",
+    "scrub",
+    "scrub_next",
+    "skip_dead_letter",
+    "start_export",
+    "store_finding",
+    "tend_exports",
+    "tick",
+    "watch_staleness",
+]
