@@ -33,6 +33,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
 document.addEventListener("input", (event) => {
   if (event.target.id !== "asof") return;
   const out = document.getElementById("asof-o");
+  const bar = event.target.parentElement.querySelector("progress");
+  if (bar) bar.value = Number(event.target.value);
   if (out) out.textContent = `${Number(event.target.value).toLocaleString("en")} of ${Number(event.target.max).toLocaleString("en")}`;
 });
 

@@ -440,3 +440,127 @@ def test_labels_of_the_axis_never_stand_on_each_other() -> None:
         spans.sort()
         assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
         assert spans[-1][1] <= 101
+
+
+# --- as of event N -----------------------------------------------------------------------------------
+
+
+def test_the_page_as_it_was(cast: Cast) -> None:
+    trace = new_id()
+    append(cast, *decision(trace))
+    browser = cast.browser(cast.vera)
+    page = show(browser, address(cast, trace, "as_of=2&event=2"))
+    assert "Waiting for a person to decide" in page
+    assert "3 events, no gaps" in page
+    assert "As it was after event 2." in page
+    assert re.findall(r'id="e-(\d+)"', page) == ["0", "1", "2"]
+    assert "ana.petrov" not in page
+    assert "Succeeded" not in page
+    assert "data-live=" not in page
+    assert 'value="2"' in re.search(r'<input id="asof"[^>]*>', page)[0]  # type: ignore[index]
+    # every link on the page stays in that moment
+    (following,) = re.findall(r'href="([^"]*)"[^>]*rel="prev"', page)
+    assert "as_of=2" in following
+    assert 'rel="next"' not in page
+    latest = show(browser, address(cast, trace))
+    assert "Succeeded by exception" in latest
+    assert "8 of 8" not in latest
+    assert "4 of 4, latest" in latest
+
+
+def test_as_of_an_event_the_page_is_what_it_would_have_been(cast: Cast) -> None:
+    """The page of a shorter trace and the page as of then say the same."""
+    whole, part = new_id(), new_id()
+    append(cast, *decision(whole), *decision(part)[:3])
+    browser = cast.browser(cast.vera)
+
+    def told(trace: str, query: str) -> str:
+        page = show(browser, address(cast, trace, query))
+        head = re.search(r'id="trace-head".*?</dl>', page, re.S)
+        assert head
+        said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", head[0])).replace(trace, "T")
+        return said.partition(">")[2]
+
+    assert told(whole, "as_of=2") == told(part, "as_of=2")
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("as_of=0", 200),
+        ("as_of=4", 200),
+        ("as_of=5", 404),
+        ("as_of=-1", 400),
+        ("as_of=x", 400),
+        ("as_of=2&event=2", 200),
+        ("as_of=2&event=3", 404),
+        ("as_of=2&event=last", 200),
+        ("event=3&tab=diff&other=1", 200),
+        ("event=3&tab=diff&other=9", 404),
+        ("event=1&as_of=2&tab=diff&other=3", 404),
+        ("event=3&tab=diff&other=x", 400),
+        ("event=3&tab=diff&other=0&other_trace=nowhere", 404),
+    ],
+)
+def test_moments_and_comparisons_answer_honestly(cast: Cast, query: str, status: int) -> None:
+    trace = new_id()
+    append(cast, *decision(trace))
+    answer = cast.browser(cast.vera).get(address(cast, trace, query), headers={"Accept": "text/html"})
+    assert answer.status_code == status
+
+
+def test_a_long_trace_as_it_was(cast: Cast) -> None:
+    trace = new_id()
+    append(cast, *long_trace(trace, 900))
+    browser = cast.browser(cast.vera)
+    page = show(browser, address(cast, trace, "as_of=450&event=last"))
+    assert "Still open after 451 events" in page
+    assert re.findall(r'id="e-(\d+)"', page)[-1] == "450"
+    assert "Recorded since: 449 events" in page
+
+
+# --- differences -------------------------------------------------------------------------------------
+
+
+def acted(trace_id: str, done: str) -> list[Json]:
+    """An action proposed with 400.00 and carried out with ``done``."""
+    change = [{"path": "refund.amount", "new_value": {"type": "decimal", "value": "400.00"}}]
+    proposal = envelope(trace_id, "ActionProposed")["payload"] | {"changes": change}
+    report = envelope(trace_id, "ActionCommitted")["payload"]
+    changed = [{"path": "refund.amount", "new_value": {"type": "decimal", "value": done}}]
+    return [
+        start(trace_id),
+        envelope(trace_id, "ActionProposed", proposal),
+        envelope(trace_id, "ActionCommitted", report | {"executed": report["executed"] | {"changes": changed}}),
+    ]
+
+
+def test_what_was_done_otherwise_is_shown_by_itself(cast: Cast) -> None:
+    trace, other = new_id(), new_id()
+    append(cast, *acted(trace, "612.40"), *acted(other, "400.00"))
+    browser = cast.browser(cast.vera)
+    page = show(browser, address(cast, trace, "event=0"))
+    panel = page[page.index('id="trace-actions"') :]
+    assert "1 of 1 was done otherwise" in panel
+    assert "1 difference" in panel
+    assert "changes[0].new_value.value" in panel
+    assert panel.index("400.00") < panel.index("612.40")
+    page = show(browser, address(cast, other, "event=0"))
+    assert "done as proposed" in page[page.index('id="trace-actions"') :]
+
+
+def test_the_event_under_the_glass_beside_another(cast: Cast) -> None:
+    trace = new_id()
+    append(cast, *acted(trace, "612.40"))
+    browser = cast.browser(cast.vera)
+    tab = show(browser, address(cast, trace, "event=2&tab=diff"), **{"HX-Target": "inspector"})
+    assert "What was done, against what was proposed." in tab
+    assert "changes[0].new_value.value" in tab
+    tab = show(browser, address(cast, trace, "event=2&tab=diff&other=0"), **{"HX-Target": "inspector"})
+    assert "Payload against payload" in tab
+    assert "only left" in tab
+    one = new_id()
+    append(cast, *acted(one, "1.00"))
+    tab = show(browser, address(cast, trace, f"event=2&tab=diff&other=2&other_trace={one}"))
+    assert f"traces/{one}?event=2" in tab
+    assert "612.40" in tab

@@ -148,8 +148,17 @@ def actions(known: Sequence[StoredEvent], link: Address) -> dict[str, Any]:
     return {
         "actions": [*deviating[-ACTIONS:], *(others[-room:] if room else [])],
         "actions_total": len(rows),
-        "actions_meta": f"{counted(len(deviating), 'action')} of {told:,} done otherwise" if told else "",
+        "actions_meta": _meta(len(deviating), told),
     }
+
+
+def _meta(otherwise: int, told: int) -> str:
+    """``1 of 3 was done otherwise``; empty when no report says what was done."""
+    if not told:
+        return ""
+    if not otherwise:
+        return "done as proposed"
+    return f"{otherwise:,} of {told:,} {'was' if otherwise == 1 else 'were'} done otherwise"
 
 
 def _action(pair: action.ActionPair, link: Address) -> dict[str, Any]:
@@ -157,7 +166,7 @@ def _action(pair: action.ActionPair, link: Address) -> dict[str, Any]:
     proposed, committed = pair.proposed, pair.committed
     payload = (committed.payload or {}) if committed else {}
     if found is not None:
-        word = f"{counted(len(found.changes), 'difference')}" if found.changes else "as proposed"
+        word = counted(len(found.changes), "difference") if found.changes else "as proposed"
     elif proposed is None:
         word = "never proposed"
     elif committed is None:

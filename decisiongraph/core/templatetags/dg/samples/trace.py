@@ -34,7 +34,7 @@ def trace(now: datetime) -> dict[str, Any]:
         },
         "actions": _actions(),
         "actions_total": 2,
-        "actions_meta": "1 action of 2 done otherwise",
+        "actions_meta": "1 of 2 was done otherwise",
         "compared_steps": _compared(),
         "line": _timeline(),
         "inspected": {
