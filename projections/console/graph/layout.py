@@ -21,9 +21,9 @@ GAP_X, GAP_Y = 56, 14
 NARROW = 14
 """Between the sub-columns of one distance."""
 MARGIN = 12
-ROWS = 12
+ROWS = 14
 """Rows of a column before it is broken into several."""
-WIDE = 1.8
+WIDE = 1.3
 """Width to height of a large picture."""
 BEFORE = frozenset(("input", "entity", "actor"))
 """What a trace was given stands left of it, what came of it right."""

@@ -238,7 +238,7 @@ def _shown(tenant: Tenant, query: GraphQuery, link: Address) -> dict[str, Any]:
         "asof_url": link(as_of=None, at=None),
         "file_url": link(f"{link.base}.svg"),
         "collapse_url": link(open=None) if opened else "",
-        "targets": [key for key, _ in walk.nodes[1:TARGETS]],
+        "targets": [key for key, _ in walk.nodes[1:TARGETS] if tooltip(key) == key],
         "no_way_url": link(to=None),
         "far_url": link(depth=MAX_DEPTH, max_nodes=MAX_NODES),
         "way_words": [named[key] for key in way.nodes] if way else [],
@@ -303,7 +303,7 @@ def _rows(
         word, near = via.get(key, ("", ""))
         rows.append(
             {
-                "key": key,
+                "handle": picture.handle(key),
                 "words": named[key],
                 "distance": distance,
                 "via": word,

@@ -41,6 +41,8 @@ TOLD_BY = frozenset(
     ("trace_observed_input", "trace_evaluated_policy", "trace_committed_action", "trace_proposed_action")
 )
 """Edges whose event says more about the node they lead to than its key."""
+CROWD = 60
+"""Lines from which all but the meant ones are drawn fainter."""
 UNITS = 21
 """Latin letters that fit into a box."""
 
@@ -123,7 +125,7 @@ def words(
         label = f"{parts[0]}@{parts[1]}"
         if event is None:
             return Words("policy", label, mark, tone)
-        decision = text(event.payload or {}, "decision").replace("_", " ")
+        decision = text(event.payload or {}, "decision").removeprefix("require_")
         return Words(f"policy, {decision}".rstrip(", "), label, mark, face(event).tone)
     if node_type == "exception":
         return Words("exception, granted" if key in granted else "exception", parts[1], mark, "human")
@@ -206,6 +208,7 @@ def drawn(
         "box_h": layout.BOX_H,
         "nodes": nodes,
         "lines": lines,
+        "many": len(lines) > CROWD,
     }
 
 
