@@ -71,7 +71,7 @@ def head(
         "story_text": format_html_join("", "{}", ((_span(span),) for span in story.spans)),
         "title_word": story.title or trace_id,
         "facts": _facts(tenant, story),
-        "hero_actions": [{"label": "Compare", "icon": "compare", "url": _compare(tenant, trace_id)}, copy],
+        "hero_actions": [*_ways(tenant, trace_id, query, material.last), copy],
         "live_topic": "" if story.finished or query.as_of is not None else public_topic(tenant.slug, "trace", trace_id),
         "asof": _as_of(query, link, last, material.last),
         **actions(known, link),
@@ -113,8 +113,15 @@ def between(first: StoredEvent, last: StoredEvent) -> str:
     return f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
 
 
-def _compare(tenant: Tenant, trace_id: str) -> str:
-    return f"/t/{tenant.slug}/compare?{urlencode({'left': trace_id})}"
+def _ways(tenant: Tenant, trace_id: str, query: TraceQuery, last: StoredEvent) -> list[dict[str, str]]:
+    """Where one goes from here; the graph is shown as of the same moment."""
+    node = {"node": "trace:" + trace_id.replace("%", "%25").replace(":", "%3A")}
+    moment = {} if query.as_of is None else {"as_of": last.log_seq}
+    base = f"/t/{tenant.slug}"
+    return [
+        {"label": "Graph", "icon": "graph", "url": f"{base}/graph?{urlencode(node | moment)}"},
+        {"label": "Compare", "icon": "compare", "url": f"{base}/compare?{urlencode({'left': trace_id})}"},
+    ]
 
 
 def _as_of(query: TraceQuery, link: Address, last: int, shown: StoredEvent) -> dict[str, Any] | None:
