@@ -300,5 +300,4 @@ def _form(request: Any, query: TracesQuery, typed: language.Query) -> dict[str, 
         "views": [_view(tenant, request, view) for view in views],
         **panel(request, exports),
         "complete_url": f"/t/{tenant.slug}/traces?part=complete",
-        "detailed": any(getattr(query, name) for name in ("entity", "policy", "actor", "after", "before", "kind")),
     }

@@ -85,7 +85,7 @@ def _values(tenant: Tenant, name: str, prefix: str, now: datetime) -> list[tuple
         return [(day, words) for day, words in offered if day.startswith(prefix)]
     source = "types" if name == "entity" and "/" not in prefix else name
     counted = _counted(tenant, _VALUES[source], prefix)
-    return [(value, f"{number:,} of the last {RECENT:,}" if number else "") for value, number in counted]
+    return [(value, f"{number:,} recent") for value, number in counted]
 
 
 def _counted(tenant: Tenant, source: str, prefix: str) -> list[Any]:
