@@ -18,6 +18,8 @@ app.conf.update(
     task_default_queue="default",
     task_routes={
         "projections.export_traces": {"queue": "default"},
+        "projections.learn": {"queue": "default"},
+        "projections.learn_all": {"queue": "default"},
         "projections.*": {"queue": "project"},
         "replays.*": {"queue": "replay"},
         "traces.*": {"queue": "default"},
@@ -39,6 +41,7 @@ app.conf.update(
     beat_schedule={
         "projections.tick": {"task": "projections.tick", "schedule": 1.0, "options": {"expires": 5}},
         "projections.tend_exports": {"task": "projections.tend_exports", "schedule": 2.0, "options": {"expires": 4}},
+        "projections.learn_all": {"task": "projections.learn_all", "schedule": 3.0, "options": {"expires": 3}},
         "projections.scrub": {"task": "projections.scrub", "schedule": 10.0, "options": {"expires": 10}},
         "replays.tick": {"task": "replays.tick", "schedule": 1.0, "options": {"expires": 5, "queue": "project"}},
         "traces.roll_up": {"task": "traces.roll_up", "schedule": 2.0, "options": {"expires": 4}},

@@ -53,6 +53,20 @@ def scrub() -> None:
     services.scrub_next()
 
 
+@shared_task(name="projections.learn")
+def learn(tenant_id: int) -> None:
+    """Learn a tenant's finished decisions for a slice."""
+    tenant = Tenant.objects.filter(pk=tenant_id).first()
+    if tenant is not None:
+        services.learn(tenant)
+
+
+@shared_task(name="projections.learn_all")
+def learn_all() -> None:
+    """Wake the learning of every tenant that finished something."""
+    services.learn_all()
+
+
 class Heart:
     """Writes this process's heartbeat row from a thread of its own, so that a long slice still beats."""
 

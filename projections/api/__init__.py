@@ -2,6 +2,7 @@
 
 from projections.api.care import DeadLetterRetry, DeadLetters, DeadLetterSkip, DigestsView
 from projections.api.lists import ExportCancel, ExportDetail, ExportFile, Exports, ViewDetail, Views
+from projections.api.precedents import PrecedentRadar, PrecedentSearch
 from projections.api.views import GraphEdges, GraphSubgraph, Precedents, TraceDetail, Traces
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "Exports",
     "GraphEdges",
     "GraphSubgraph",
+    "PrecedentRadar",
+    "PrecedentSearch",
     "Precedents",
     "TraceDetail",
     "Traces",

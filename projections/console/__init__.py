@@ -11,6 +11,7 @@ from projections.console.lists import (
 )
 from projections.console.overview import overview
 from projections.console.palette import palette
+from projections.console.precedents import precedents
 from projections.console.projections import catch_up, projections, retry, skip
 from projections.console.refusals import refusals
 from projections.console.traces import traces
@@ -25,6 +26,7 @@ __all__ = [
     "overview",
     "palette",
     "picture_file",
+    "precedents",
     "projections",
     "refusals",
     "retry",

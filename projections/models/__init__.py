@@ -27,6 +27,7 @@ from projections.models.rows import (
     pair_sha,
     text_sha,
 )
+from projections.models.situations import SituationCursor, SituationRow
 
 __all__ = [
     "TABLES",
@@ -47,6 +48,8 @@ __all__ = [
     "RecordedDigest",
     "RowManager",
     "SavedView",
+    "SituationCursor",
+    "SituationRow",
     "SkippedEvent",
     "TraceExport",
     "TraceSummary",

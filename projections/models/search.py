@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from projections.domain import words
+from projections.domain.precedents.radar import step
+from projections.domain.precedents.situation import Situation
 
 
 def summary_words(key: str, row: Mapping[str, Any]) -> str:
@@ -62,3 +64,23 @@ def precedent_words(row: Mapping[str, Any]) -> str:
     names = (row["trace_id"], row["title"], row["workflow"], row["primary_entity_type"], row["primary_entity_id"])
     facts = (f"{name} {value}" for name, _kind, value in row["facts"])
     return words.tsvector((*names, *row["text"].split("\n"), *facts))
+
+
+def situation_words(found: Situation) -> str:
+    """What was asked and found, and names, facts and steps of numbers as tags."""
+    return words.tsvector((found.opening, found.asked), situation_tags(found))
+
+
+def situation_tags(found: Situation) -> list[str]:
+    """Exact values of a situation, and for numbers the step they stand in."""
+    tags = {words.tag("fact", f"{key}={value}") for key, value in found.facts}
+    tags |= {words.tag("near", f"{key}={step(value)}") for key, value in found.facts}
+    tags |= {words.tag("code", code) for code in found.codes}
+    tags |= {words.tag("action", action) for action in found.actions}
+    tags |= {words.tag("policy", policy) for policy in found.policies}
+    return sorted(tags)
+
+
+def situation_handle(found: Situation) -> str:
+    """The folded opening."""
+    return words.handle(found.opening)

@@ -15,6 +15,7 @@ from projections.services.care import (
     watch_staleness,
 )
 from projections.services.exports import cancel_export, run_export, start_export, tend_exports
+from projections.services.situations import learn, learn_all, learned_to
 from projections.services.views import delete_view, save_view
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     "close_findings",
     "delete_view",
     "forget_silent_workers",
+    "learn",
+    "learn_all",
+    "learned_to",
     "retry_dead_letter",
     "run_export",
     "save_view",
