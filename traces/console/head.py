@@ -120,6 +120,11 @@ def _ways(tenant: Tenant, trace_id: str, query: TraceQuery, last: StoredEvent) -
     base = f"/t/{tenant.slug}"
     return [
         {"label": "Graph", "icon": "graph", "url": f"{base}/graph?{urlencode(node | moment)}"},
+        {
+            "label": "Precedents",
+            "icon": "precedents",
+            "url": f"{base}/precedents?{urlencode({'trace': trace_id} | moment)}",
+        },
         {"label": "Compare", "icon": "compare", "url": f"{base}/compare?{urlencode({'left': trace_id})}"},
     ]
 
