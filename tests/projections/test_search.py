@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -219,3 +220,22 @@ def test_a_rebuild_fills_what_is_searched(library: Desk) -> None:
     assert find(library.tenant, "flight") == set()
     run(library, "all", "rebuild")
     assert find(library.tenant, "flight") == {"refund-8123"}
+
+
+def test_the_migration_fills_the_rows_that_exist(library: Desk) -> None:
+    migration = importlib.import_module("projections.migrations.0003_search")
+    with tenant_tx(library.tenant), connection.cursor() as cursor:
+        cursor.execute("SELECT key, words::text, handle FROM projections_tracesummary ORDER BY key")
+        before = cursor.fetchall()
+        cursor.execute("UPDATE projections_tracesummary SET words = NULL, handle = NULL")
+        cursor.execute("UPDATE projections_precedenttext SET words = NULL, trace_sha = NULL")
+        migration.CHUNK = 4
+        for table, columns, computed in (
+            ("projections_tracesummary", migration.SUMMARY, migration._summary),
+            ("projections_precedenttext", migration.PRECEDENT, migration._precedent),
+        ):
+            migration._fill_table(cursor, library.tenant.pk, table, columns, computed)
+        cursor.execute("SELECT key, words::text, handle FROM projections_tracesummary ORDER BY key")
+        assert cursor.fetchall() == before
+    assert find(library.tenant, "flight") == {"refund-8123"}
+    assert find(library.tenant, "W2378156") == {"r-2"}
