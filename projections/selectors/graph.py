@@ -22,13 +22,23 @@ HUBS_COUNTED = 20
 """Hubs of one answer that are counted."""
 
 
+class Node(NamedTuple):
+    """One node: hundreds of them are read at once, too many for model instances."""
+
+    key: str
+    node_type: str
+    trace_id: str
+    log_seq: int
+    created_at: str
+
+
 class Graph(NamedTuple):
     """A subgraph with the rows of its nodes."""
 
     reading: Reading
     centre: str
     found: graph.Subgraph
-    nodes: dict[str, GraphNode]
+    nodes: dict[str, Node]
     """By key."""
     hubs: dict[str, int]
     """Nodes of which not every edge was read -> how many they have, within the filters."""
@@ -52,15 +62,9 @@ class Graph(NamedTuple):
         }
 
 
-def node_json(node: GraphNode) -> dict[str, Any]:
+def node_json(node: Node) -> dict[str, Any]:
     """A node as the API shows it."""
-    return {
-        "key": node.key,
-        "node_type": node.node_type,
-        "trace_id": node.trace_id,
-        "log_seq": node.log_seq,
-        "created_at": node.created_at,
-    }
+    return node._asdict()
 
 
 def checked_key(key: str) -> str:
@@ -99,6 +103,11 @@ SELECT {_EDGE} FROM projections_graphedge e
 WHERE e.tenant_id = (SELECT %(tenant)s::int) AND e.generation = (SELECT %(generation)s::int)
   AND e.from_sha = ANY(%(shas)s::bytea[]) AND e.to_sha = ANY(%(shas)s::bytea[]){{filters}}
 ORDER BY e.log_seq, e.key LIMIT %(limit)s
+"""
+_NODES = f"""
+SELECT {", ".join(f"n.{name}" for name in Node._fields)} FROM projections_graphnode n
+WHERE n.tenant_id = (SELECT %(tenant)s::int) AND n.generation = (SELECT %(generation)s::int)
+  AND n.key_sha = ANY(%(shas)s::bytea[])
 """
 _COUNT = """
 SELECT n.sha, e.edges FROM unnest(%(shas)s::bytea[]) AS n(sha) CROSS JOIN LATERAL (
@@ -165,6 +174,11 @@ class _Edges:
         sql = _BETWEEN.format(filters=self.filters)
         return [*map(graph.Edge._make, self._rows(sql, shas=shas, limit=limit))]
 
+    def nodes(self, keys: Sequence[str]) -> dict[str, Node]:
+        """Those of the keys that are nodes."""
+        rows = self._rows(_NODES, shas=[text_sha(key) for key in keys])
+        return {row[0]: Node(*row) for row in rows}
+
     def counts(self, keys: Sequence[str]) -> dict[str, int]:
         """Edges of each of these nodes, counted up to `COUNTED` each way."""
         by_sha = {text_sha(key): key for key in keys}
@@ -198,10 +212,9 @@ def subgraph(
             found = graph.subgraph(source, node, depth=depth, max_nodes=max_nodes, newest=newest, expand=expand)
         except ValueError as error:
             raise Problem("graph.invalid_bounds", 400, f"{error}.") from None
-        shas = [text_sha(reached.key) for reached in found.nodes]
-        rows = GraphNode.objects.of(seen.generation).filter(key_sha__in=shas)
+        nodes = source.nodes([reached.key for reached in found.nodes])
         hubs = source.counts(found.cut[:HUBS_COUNTED]) if found.cut else {}
-        return Graph(seen, node, found, {row.key: row for row in rows}, hubs)
+        return Graph(seen, node, found, nodes, hubs)
 
 
 def edges(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from statistics import median
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from tests.bench.figures import Figure, percentile
 from tests.bench.ingest import bodies, http_batch, trace_events
@@ -75,6 +75,22 @@ def work_per_event(client: Client) -> float:
     return (time.perf_counter() - started) / 5000
 
 
+def walks(client: Client) -> dict[str, list[float]]:
+    """Milliseconds of subgraphs of depth 2 around traces, what surrounds them, and the hubs all of them share."""
+    centres: dict[str, list[str]] = {}
+    for item in client.get("/traces?limit=500&sort=-started")["items"][::10]:
+        centres.setdefault("trace", []).append(f"trace:{item['trace_id']}")
+    for key in centres["trace"][:10]:
+        for node in client.get(f"/graph/subgraph?node={quote(key)}")["nodes"][1:]:
+            names = centres.setdefault("hub" if node["node_type"] in ("actor", "policy") else node["node_type"], [])
+            if node["key"] not in names:
+                names.append(node["key"])
+    return {
+        name: [each for key in keys[:50] for each in timed(client, f"/graph/subgraph?node={quote(key)}&depth=2", 3)]
+        for name, keys in centres.items()
+    }
+
+
 def measure(stack: Stack) -> Iterator[Figure]:
     """All figures of a large tenant. Without the shared data only the note says so."""
     path = DATA / "bpi" / "bpic2012.xes.gz"
@@ -126,6 +142,11 @@ def measure(stack: Stack) -> Iterator[Figure]:
     note = f"slowest: {slowest} ({percentile(found[slowest], 0.95):.0f} ms)"
     every = [each for times in found.values() for each in times]
     yield Figure("GET /traces?q= p95, 16 searches, 13,087 traces", percentile(every, 0.95), "ms", 100, False, note)
+    walked = walks(large)
+    note = ", ".join(f"{name} {percentile(times, 0.95):.0f}" for name, times in walked.items())
+    every = [each for times in walked.values() for each in times]
+    figure = "GET /graph/subgraph depth 2 p95, BPI 2012"
+    yield Figure(figure, percentile(every, 0.95), "ms", 50, False, f"p95 by kind of centre: {note}")
     large.post("/events", {"events": list(trace_events("hundred", 100))})
     large.await_lag_zero()
     yield Figure("a 100-event trace p95", percentile(timed(large, "/traces/hundred/events"), 0.95), "ms", 30)
