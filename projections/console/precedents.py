@@ -22,7 +22,9 @@ from projections.domain.precedents.ranking import Hit
 from projections.selectors.situations import Found, SplitGroup
 from tenants.access import console_view
 
+HITS = 10
 ROWS = 20
+"""Hits of a search, groups of the radar."""
 FIELDS = ("trace", "workflow", "entity_type", "policy", "code", "action", "facts", "text", "outcome")
 NAMES = {
     "workflow": "workflow",
@@ -82,7 +84,7 @@ class PrecedentsPage(Query):
         more: dict[str, Any] = {
             "outcome": self.outcome or None,
             "as_of": int(self.as_of) if self.as_of else None,
-            "limit": ROWS,
+            "limit": HITS,
         }
         if self.trace:
             return Question(trace_id=self.trace, **more)
@@ -115,6 +117,7 @@ def precedents(request: Any) -> HttpResponse:
     said = {name: value for name, value in query.model_dump().items() if value and name not in ("view", "cursor")}
     context: dict[str, Any] = {
         "crumbs": [{"label": "Precedents"}],
+        "title": "Same situation, different outcome" if query.view == "radar" else "",
         "query": query,
         "asked": query.view == "search" and query.asks(),
         "detailed": any(said.get(name) for name in ("policy", "code", "action", "facts", "as_of")),
@@ -172,6 +175,7 @@ def _hit(hit: Hit, query: PrecedentsPage, base: str) -> dict[str, Any]:
         "outcome": hit.case.outcome,
         "finished_at": hit.case.finished_at,
         "score": f"{hit.score:.2f}",
+        "bars": [{"share": part.points} for part in strongest],
         "why": [part.words for part in strongest[:3] if part.points > 0],
         "parts": [
             {

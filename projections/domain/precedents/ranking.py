@@ -146,7 +146,7 @@ def _text(
         documents = [bag[channel.field] for bag in bags]
         index: Bm25 | Cosine = Cosine(documents) if channel.cosine else Bm25(documents)
         for parts, value in zip(found, _scaled(index.scores(asked[channel.field])), strict=True):
-            parts.append(Likeness(channel.name, value, f"{channel.label}: {value:.0%} of the closest here"))
+            parts.append(Likeness(channel.name, value, f"{channel.label}: {value:.0%} of the best match"))
     if embed is not None:
         for parts, value in zip(found, _meaning(query, cases, embed), strict=True):
             parts.append(Likeness("meaning", value, f"meaning of the request: {value:.0%} alike"))
