@@ -10,6 +10,7 @@ import string
 import time
 from itertools import pairwise
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -564,3 +565,23 @@ def test_the_event_under_the_glass_beside_another(cast: Cast) -> None:
     tab = show(browser, address(cast, trace, f"event=2&tab=diff&other=2&other_trace={one}"))
     assert f"traces/{one}?event=2" in tab
     assert "612.40" in tab
+
+
+def test_correlated_events_of_other_traces_are_links(cast: Cast) -> None:
+    one, other, stranger = new_id(), new_id(), new_id()
+    append(cast, start(one, correlation_id="order-77"), start(other, correlation_id="order-77"), start(stranger))
+    tab = show(cast.browser(cast.vera), address(cast, one, "event=0&tab=envelope"), **{"HX-Target": "inspector"})
+    assert f'href="/t/{cast.acme.slug}/traces/{other}?event=0"' in tab
+    assert stranger not in tab
+    assert "Correlated" in tab
+
+
+def test_ways_from_a_trace_keep_the_moment(cast: Cast) -> None:
+    trace = f"{new_id()}:a"
+    append(cast, *decision(trace))
+    page = html.unescape(show(cast.browser(cast.vera), address(cast, quote(trace, safe=""), "as_of=2")))
+    moment = selectors.trace_event(cast.acme, trace, 2).log_seq
+    node = quote("trace:" + trace.replace(":", "%3A"), safe="")
+    assert f"/graph?node={node}&as_of={moment}" in page
+    assert f"/precedents?trace={quote(trace, safe='')}&as_of={moment}" in page
+    assert f"/compare?left={quote(trace, safe='')}" in page
