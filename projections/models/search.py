@@ -13,40 +13,29 @@ from projections.domain.precedents.situation import Situation
 
 def summary_words(key: str, row: Mapping[str, Any]) -> str:
     """What a trace's own row says, and its exact values as tags."""
-    return _summary_words(
-        key,
-        row["title"],
-        row["workflow"],
-        row["primary_entity_type"],
-        row["primary_entity_id"],
-        row["summary"],
-        row["outcome"],
-        tuple(row["policies"]),
-        tuple(row["actors"]),
+    texts = _texts(
+        key, row["title"], row["workflow"], row["primary_entity_type"], row["primary_entity_id"], row["summary"]
     )
+    tags = {_tag("actor", actor) for actor in row["actors"]}
+    for policy in row["policies"]:
+        tags.add(_tag("policy", policy))
+        tags.add(_tag("policy", policy.rpartition("@")[0]))
+    if row["workflow"] is not None:
+        tags.add(_tag("workflow", row["workflow"]))
+    if row["outcome"] is not None:
+        tags.add(_tag("outcome", row["outcome"]))
+    return " ".join((texts, *sorted(tags)))
 
 
-# Most events of a trace change nothing of this.
+# Every event of a trace makes its row anew, few change anything of this.
 @lru_cache(maxsize=8192)
-def _summary_words(
-    key: str,
-    title: str | None,
-    workflow: str | None,
-    entity_type: str | None,
-    entity_id: str | None,
-    summary: str | None,
-    outcome: str | None,
-    policies: tuple[str, ...],
-    actors: tuple[str, ...],
-) -> str:
-    tags = {words.tag("policy", policy) for policy in policies}
-    tags |= {words.tag("policy", policy.rpartition("@")[0]) for policy in policies}
-    tags |= {words.tag("actor", actor) for actor in actors}
-    if workflow is not None:
-        tags.add(words.tag("workflow", workflow))
-    if outcome is not None:
-        tags.add(words.tag("outcome", outcome))
-    return words.tsvector((key, title, workflow, entity_type, entity_id, summary), sorted(tags))
+def _texts(*texts: str | None) -> str:
+    return words.tsvector(texts)
+
+
+@lru_cache(maxsize=8192)
+def _tag(name: str, value: str) -> str:
+    return words.quoted(words.tag(name, value))
 
 
 def summary_handle(key: str, row: Mapping[str, Any]) -> str:
