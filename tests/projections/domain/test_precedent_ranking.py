@@ -16,12 +16,8 @@ from projections.domain.precedents.ranking import rank
 from projections.domain.precedents.situation import Case, Situation
 from projections.domain.precedents.words import Bm25, Cosine, fused, grams, masked, phrases, words
 
-TEXTS = st.lists(
-    st.sampled_from(
-        ["cancel", "my", "flight", "refund", "bag", "Denver", "Boston", "3", "passengers", "please", "航班", "取消"]
-    ),
-    max_size=8,
-)
+WORDS = ["cancel", "my", "flight", "refund", "bag", "Denver", "Boston", "3", "please", "航班", "取消"]
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=8)
 VALUES = st.one_of(st.booleans(), st.integers(-1000, 1000), st.floats(-1e6, 1e6), st.sampled_from(["a", "b"]))
 
 
