@@ -20,7 +20,8 @@ BOX_W, BOX_H = 164, 38
 GAP_X, GAP_Y = 56, 14
 NARROW = 14
 """Between the sub-columns of one distance."""
-MARGIN = 12
+MARGIN = 22
+"""Around everything; lines between nodes of the outer columns bulge into it."""
 ROWS = 14
 """Rows of a column before it is broken into several."""
 WIDE = 1.3
