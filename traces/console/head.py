@@ -32,6 +32,9 @@ ACTIONS = 12
 DEVIATIONS = 6
 """Changes shown of one action."""
 TICKS = 11
+DRAWN = 24
+DRAWN_TYPES = "trace,entity,policy,exception,action,actor"
+"""Nodes of the small picture: the decisions and who took part, not every input."""
 
 
 def head(
@@ -73,6 +76,7 @@ def head(
         "facts": _facts(tenant, story),
         "hero_actions": [*_ways(tenant, trace_id, query, material.last), copy],
         "live_topic": "" if story.finished or query.as_of is not None else public_topic(tenant.slug, "trace", trace_id),
+        "graph": _graph(tenant, trace_id, query, material.last),
         "asof": _as_of(query, link, last, material.last),
         **actions(known, link),
         "head_url": link(at, part="head"),
@@ -114,12 +118,12 @@ def between(first: StoredEvent, last: StoredEvent) -> str:
 
 
 def _ways(tenant: Tenant, trace_id: str, query: TraceQuery, last: StoredEvent) -> list[dict[str, str]]:
-    """Where one goes from here; the graph is shown as of the same moment."""
-    node = {"node": "trace:" + trace_id.replace("%", "%25").replace(":", "%3A")}
+    """Where one goes from here; graph and precedents as of the same moment."""
     moment = {} if query.as_of is None else {"as_of": last.log_seq}
     base = f"/t/{tenant.slug}"
+    graph = _graph(tenant, trace_id, query, last)["url"]
     return [
-        {"label": "Graph", "icon": "graph", "url": f"{base}/graph?{urlencode(node | moment)}"},
+        {"label": "Graph", "icon": "graph", "url": graph},
         {
             "label": "Precedents",
             "icon": "precedents",
@@ -127,6 +131,16 @@ def _ways(tenant: Tenant, trace_id: str, query: TraceQuery, last: StoredEvent) -
         },
         {"label": "Compare", "icon": "compare", "url": f"{base}/compare?{urlencode({'left': trace_id})}"},
     ]
+
+
+def _graph(tenant: Tenant, trace_id: str, query: TraceQuery, last: StoredEvent) -> dict[str, str]:
+    """The page of the graph around the trace, and its picture without the inputs; as of the same moment."""
+    centre: dict[str, Any] = {"node": "trace:" + trace_id.replace("%", "%25").replace(":", "%3A")}
+    if query.as_of is not None:
+        centre["as_of"] = last.log_seq
+    base = f"/t/{tenant.slug}/graph"
+    drawn = urlencode(centre | {"depth": 1, "max_nodes": DRAWN, "node_types": DRAWN_TYPES})
+    return {"url": f"{base}?{urlencode(centre)}", "picture": f"{base}.svg?{drawn}"}
 
 
 def _as_of(query: TraceQuery, link: Address, last: int, shown: StoredEvent) -> dict[str, Any] | None:
