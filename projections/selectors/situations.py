@@ -22,9 +22,9 @@ from projections.selectors.search import bounded
 from tenants.models import Tenant
 from traces import selectors as log
 
-MOST = 100
+MOST = 60
 """Cases of each list (structure, text, spelling) that are fused."""
-CANDIDATES = 150
+CANDIDATES = 80
 """Cases that are compared one by one."""
 QUERY_WORDS = 60
 """Different words of a question that look for candidates."""

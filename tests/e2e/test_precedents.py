@@ -1,4 +1,4 @@
-"""The precedents page in a browser: from the rail, by words, the other way first, its parts, on to compare; the radar."""
+"""The precedents page in a browser: by words, the other way first, its parts, on to compare; the radar."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def decided(cast: Cast, product: Any) -> Cast:
     ):
         services.append(cast.acme, principal=principal, events=refund(number, outcome, words=words))
     head = log.head(cast.acme)
-    until(lambda: learned_to(cast.acme) >= head, "situations are learned", seconds=30)
+    until(lambda: learned_to(cast.acme) >= head, "situations are learned", timeout=30)
     return cast
 
 
