@@ -18,7 +18,7 @@ from projections.api.lists import download
 from projections.models import TraceExport
 from tenants.access import console_view
 
-SHOWN = 5
+SHOWN = 2
 """Exports of a person that the page shows."""
 
 
