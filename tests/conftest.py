@@ -53,7 +53,6 @@ if settings.DATABASES["default"]["NAME"] != os.environ["DG_DATABASE"]:
 
 from tests import database  # noqa: E402  (the environment comes first)
 
-
 LONG = ("e2e", "golden", "stack", "house")
 """Folders whose files take long: they start first, so that no processor waits for the last of them."""
 
