@@ -53,8 +53,9 @@ def test_the_radar(desk: airline.Desk) -> None:
 
 @needs_runs
 @pytest.mark.parametrize("whole", [False, True], ids=["first turn", "all turns"])
-def test_better_than_plain_bm25_on_one_trial_of_every_task(desk: airline.Desk, whole: bool) -> None:
-    asking = [case for case in desk.cases if case.trace_id.endswith("-trial0")]
+def test_better_than_plain_bm25_on_one_trial_of_every_fourth_task(desk: airline.Desk, whole: bool) -> None:
+    """`make eval` asks for every run; that takes minutes."""
+    asking = [case for case in desk.cases if case.trace_id.endswith("-trial0")][::4]
     bags = [prepare(case.situation) for case in desk.cases]
     ours, plain = {}, {}
     for case in asking:
@@ -66,7 +67,7 @@ def test_better_than_plain_bm25_on_one_trial_of_every_task(desk: airline.Desk, w
         scores = Bm25([words(text) for text in texts]).scores(words(question.asked))
         order = sorted(range(len(others)), key=lambda place: -scores[place])
         plain[case.trace_id] = [others[place].trace_id for place in order]
-    assert len(asking) == 50
+    assert len(asking) == 13
     mine, theirs = figures(ours, desk.relevant), figures(plain, desk.relevant)
     assert mine.recall > theirs.recall
     assert mine.mrr > theirs.mrr
