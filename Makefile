@@ -9,7 +9,7 @@ PIN := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-vers
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench eval demo-traffic environment dev-environment pin format clean erase
+.PHONY: help run test check bench demo-traffic environment dev-environment pin format clean erase
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -40,9 +40,6 @@ check: dev-environment  ## lint, types, architecture, migrations, deployment set
 
 bench: dev-environment  ## the figures of docs/benchmarks.md, on this machine
 	@exec $(BIN)/python -m tests.bench $(ARGS)
-
-eval: dev-environment  ## how well precedents are found on real runs, beside plain BM25
-	@exec $(BIN)/python -m tests.eval
 
 format: dev-environment  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .

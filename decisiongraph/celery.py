@@ -17,9 +17,6 @@ app.conf.update(
     task_ignore_result=True,
     task_default_queue="default",
     task_routes={
-        "projections.export_traces": {"queue": "default"},
-        "projections.learn": {"queue": "default"},
-        "projections.learn_all": {"queue": "default"},
         "projections.*": {"queue": "project"},
         "replays.*": {"queue": "replay"},
         "traces.*": {"queue": "default"},
@@ -40,8 +37,6 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_schedule={
         "projections.tick": {"task": "projections.tick", "schedule": 1.0, "options": {"expires": 5}},
-        "projections.tend_exports": {"task": "projections.tend_exports", "schedule": 2.0, "options": {"expires": 4}},
-        "projections.learn_all": {"task": "projections.learn_all", "schedule": 3.0, "options": {"expires": 3}},
         "projections.scrub": {"task": "projections.scrub", "schedule": 10.0, "options": {"expires": 10}},
         "replays.tick": {"task": "replays.tick", "schedule": 1.0, "options": {"expires": 5, "queue": "project"}},
         "traces.roll_up": {"task": "traces.roll_up", "schedule": 2.0, "options": {"expires": 4}},

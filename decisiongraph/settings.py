@@ -151,8 +151,6 @@ TEMPLATES: list[dict[str, Any]] = [
 # --- database -----------------------------------------------------------------------------------
 DB_ROLE = _choice("DG_DB_ROLE", "app", ("app", "owner"))
 STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 10_000, 100, 600_000)
-PRECEDENT_EMBEDDING = os.environ.get("PRECEDENT_EMBEDDING", "")
-"""Dotted path of a function from texts to vectors; empty: precedents are compared without one."""
 DB_POOL_SIZE = _int("DB_POOL_SIZE", 8, 1, 100)
 _database = django_database(ENDPOINTS.database_url_app if DB_ROLE == "app" else ENDPOINTS.database_url_owner)
 if not _database["NAME"]:

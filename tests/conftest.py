@@ -53,16 +53,12 @@ if settings.DATABASES["default"]["NAME"] != os.environ["DG_DATABASE"]:
 
 from tests import database  # noqa: E402  (the environment comes first)
 
-LONG = ("e2e", "golden", "stack", "house")
-"""Folders whose files take long: they start first, so that no processor waits for the last of them."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test that touches the database commits for real; what takes long comes first."""
+    """Every test that touches the database commits for real."""
     for item in items:
         if item.get_closest_marker("django_db"):
             item.add_marker(pytest.mark.django_db(transaction=True), append=False)
-    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

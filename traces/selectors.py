@@ -18,9 +18,6 @@ from traces import store
 from traces.domain.envelope import StoredEvent
 from traces.models import Producer, ProducerMinute, Refusal, RefusalCount
 
-LAST = 2**31 - 1
-"""No event of a trace comes after this ``trace_seq``."""
-
 _COLUMNS = (
     "e.log_seq, e.event_id, e.trace_id, e.trace_seq, e.event_type, e.schema_version, "
     "e.occurred_at, e.recorded_at, e.producer_id, e.system, e.subsystem, e.actor_type, "
@@ -118,14 +115,12 @@ def read_log(
         return _events(f"{sql} ORDER BY {order} LIMIT %s", [*arguments, limit])
 
 
-def read_trace(
-    tenant: Tenant, trace_id: str, *, after_seq: int = -1, limit: int = 500, until: int = LAST
-) -> list[StoredEvent]:
-    """A trace's events with ``after_seq < trace_seq <= until`` in trace order; empty when there is none."""
+def read_trace(tenant: Tenant, trace_id: str, *, after_seq: int = -1, limit: int = 500) -> list[StoredEvent]:
+    """A trace's events with ``trace_seq > after_seq`` in trace order; empty when there is none."""
     with tenant_tx(tenant):
         return _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.trace_seq <= %s ORDER BY e.trace_seq LIMIT %s",
-            [tenant.pk, trace_id, after_seq, until, limit],
+            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s ORDER BY e.trace_seq LIMIT %s",
+            [tenant.pk, trace_id, after_seq, limit],
         )
 
 
@@ -209,10 +204,6 @@ STREAM_REACH = 20_000
 """How far back a filtered look at the end of the log goes: a rare type must not read all of it."""
 
 
-COMPARED = 2_000
-"""Events of a trace that a comparison reads."""
-
-
 class Extent(NamedTuple):
     """How large a trace is and where it begins and ends."""
 
@@ -237,14 +228,14 @@ class Proof(NamedTuple):
     """The stored payload, the very bytes that were hashed."""
 
 
-def trace_extent(tenant: Tenant, trace_id: str, *, until: int = LAST) -> Extent:
-    """Size and ends of a trace, as it was after event ``until``. 404 when there is none."""
+def trace_extent(tenant: Tenant, trace_id: str) -> Extent:
+    """Size and ends of a trace. 404 when there is none."""
     with tenant_tx(tenant):
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT event_type, count(*) FROM traces_event WHERE tenant_id = %s AND trace_id = %s "
-                "AND trace_seq <= %s GROUP BY event_type",
-                [current_tenant_id(), trace_id, until],
+                "GROUP BY event_type",
+                [current_tenant_id(), trace_id],
             )
             counts = {str(row[0]): int(row[1]) for row in cursor.fetchall()}
         if not counts:
@@ -257,23 +248,12 @@ def trace_extent(tenant: Tenant, trace_id: str, *, until: int = LAST) -> Extent:
     return Extent(ends[0], ends[-1], counts)
 
 
-def last_seq(tenant: Tenant, trace_id: str) -> int:
-    """``trace_seq`` of the last event of a trace. 404 when there is none."""
-    found = trace_states(tenant, [trace_id]).get(trace_id)
-    if found is None:
-        raise not_found("trace", trace_id)
-    return found[0]
-
-
-def trace_milestones(
-    tenant: Tenant, trace_id: str, event_types: Iterable[str], *, limit: int, until: int = LAST
-) -> list[StoredEvent]:
-    """The last ``limit`` events of these types in a trace up to event ``until``, in trace order."""
+def trace_milestones(tenant: Tenant, trace_id: str, event_types: Iterable[str], *, limit: int) -> list[StoredEvent]:
+    """The last ``limit`` events of these types in a trace, in trace order."""
     with tenant_tx(tenant):
         found = _events(
-            _FROM + " AND e.trace_id = %s AND e.event_type = ANY(%s) AND e.trace_seq <= %s "
-            "ORDER BY e.trace_seq DESC LIMIT %s",
-            [tenant.pk, trace_id, list(event_types), until, limit],
+            _FROM + " AND e.trace_id = %s AND e.event_type = ANY(%s) ORDER BY e.trace_seq DESC LIMIT %s",
+            [tenant.pk, trace_id, list(event_types), limit],
         )
     return found[::-1]
 
@@ -287,58 +267,13 @@ def trace_event(tenant: Tenant, trace_id: str, trace_seq: int) -> StoredEvent:
     return found[0]
 
 
-def trace_actions(tenant: Tenant, trace_id: str, action_id: str, *, until: int = LAST) -> list[StoredEvent]:
-    """The proposals and commits of one action up to event ``until``, in trace order. 404 when the trace has none."""
-    with tenant_tx(tenant):
-        found = _events(
-            _FROM + " AND e.trace_id = %s AND e.event_type IN ('ActionProposed', 'ActionCommitted') "
-            "AND e.trace_seq <= %s AND b.payload::jsonb ->> 'action_id' = %s ORDER BY e.trace_seq",
-            [tenant.pk, trace_id, until, action_id],
-        )
-        if not found:
-            trace_extent(tenant, trace_id)
-            raise not_found("action", f"{trace_id} {action_id}")
-    return found
-
-
-def whole_trace(tenant: Tenant, trace_id: str) -> list[StoredEvent]:
-    """The events of a trace, at most `COMPARED`, in trace order. 404 when there is none."""
-    found = read_trace(tenant, trace_id, limit=COMPARED)
-    if not found:
-        raise not_found("trace", trace_id)
-    return found
-
-
-def effects(tenant: Tenant, event: StoredEvent, *, limit: int = 4, until: int = LAST) -> list[StoredEvent]:
-    """Later events of the same trace, up to event ``until``, that name this one as their cause."""
+def effects(tenant: Tenant, event: StoredEvent, *, limit: int = 4) -> list[StoredEvent]:
+    """Later events of the same trace that name this one as their cause."""
     with tenant_tx(tenant):
         return _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.trace_seq <= %s AND e.causation_event_id = %s "
+            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.causation_event_id = %s "
             "ORDER BY e.trace_seq LIMIT %s",
-            [tenant.pk, event.trace_id, event.trace_seq, until, event.event_id, limit],
-        )
-
-
-def alike_before(tenant: Tenant, event: StoredEvent) -> StoredEvent | None:
-    """The event of the same type that came before this one in its trace."""
-    with tenant_tx(tenant):
-        found = _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq < %s AND e.event_type = %s ORDER BY e.trace_seq DESC LIMIT 1",
-            [tenant.pk, event.trace_id, event.trace_seq, event.event_type],
-        )
-    return found[0] if found else None
-
-
-def correlated(tenant: Tenant, event: StoredEvent, *, limit: int = 5) -> list[StoredEvent]:
-    """Events of other traces with the same ``correlation_id``, among the `STREAM_REACH` positions around this one."""
-    if event.correlation_id is None:
-        return []
-    near = STREAM_REACH // 2
-    with tenant_tx(tenant):
-        return _events(
-            _FROM + " AND e.log_seq > %s AND e.log_seq <= %s AND e.correlation_id = %s AND e.trace_id <> %s "
-            "ORDER BY e.log_seq LIMIT %s",
-            [tenant.pk, event.log_seq - near, event.log_seq + near, event.correlation_id, event.trace_id, limit],
+            [tenant.pk, event.trace_id, event.trace_seq, event.event_id, limit],
         )
 
 

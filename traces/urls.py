@@ -6,8 +6,6 @@ from traces import api, console
 
 api_urls = [
     path("traces/<str:trace_id>/events", api.TraceEvents.as_view()),
-    path("traces/<str:trace_id>/diff", api.EventDiff.as_view()),
-    path("precedents/compare", api.Compare.as_view()),
     path("events", api.Events.as_view()),
     path("event-types", api.EventTypes.as_view()),
     path("ingest/refusals", api.Refusals.as_view()),
@@ -15,6 +13,5 @@ api_urls = [
 console_urls = [
     path("traces/<str:trace_id>", console.trace, name="trace"),
     path("traces/<str:trace_id>/events/<int:seq>.json", console.event_json, name="event-json"),
-    path("compare", console.compared, name="compare"),
     path("live", console.live, name="live"),
 ]

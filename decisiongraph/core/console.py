@@ -28,8 +28,6 @@ class NavItem(NamedTuple):
 NAV: tuple[NavItem, ...] = (
     NavItem("overview", "Overview", "", "overview", "Observe", True),
     NavItem("traces", "Traces", "traces", "traces", "Observe", True),
-    NavItem("graph", "Graph", "graph", "graph", "Observe", False),
-    NavItem("cases", "Precedents", "precedents", "precedents", "Observe", False),
     NavItem("live", "Live", "live", "live", "Observe", True),
     NavItem("projections", "Projections", "projections", "projections", "Operate", False),
     NavItem("replays", "Replays", "replays", "replays", "Operate", True),

@@ -13,7 +13,6 @@ from pydantic import Field
 from decisiongraph.core.api import Query, query_params
 from decisiongraph.core.console import NAV
 from projections import selectors
-from projections.domain.query import MAX_TEXTS, Text
 from projections.models import TraceSummary
 from projections.selectors import TraceFilter
 from tenants.access import console_view
@@ -99,7 +98,7 @@ def _traces(tenant: Tenant, text: str) -> list[dict[str, Any]]:
     rows = {row.key: row for row in selectors.trace_rows(tenant, ids)}
     found = [_trace(listing, ident, rows.get(ident)) for ident in ids]
     if len(found) < FOUND:
-        wanted = TraceFilter(texts=tuple(Text(word, False) for word in text.split()[:MAX_TEXTS]), kind=None)
+        wanted = TraceFilter(q=text, kind=None)
         for row in selectors.trace_list(tenant, wanted, limit=FOUND).rows:
             if row.key not in ids and len(found) < FOUND:
                 found.append(_trace(listing, row.key, row))

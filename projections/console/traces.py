@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
+import shlex
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, urlencode
 
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from decisiongraph.core import clock
 from decisiongraph.core.api import Query, decode_cursor, encode_cursor, query_params
@@ -18,21 +19,7 @@ from decisiongraph.core.bus import public_topic
 from decisiongraph.core.console import page
 from decisiongraph.core.errors import Problem
 from projections import selectors
-from projections.console.lists import SHOWN, panel
-from projections.domain import query as language
-from projections.domain.query import (
-    MAX_LENGTH,
-    NAMES,
-    OUTCOMES,
-    STATUSES,
-    Parsed,
-    instant,
-    parse,
-    text_of,
-    texts_of,
-    wrong_value,
-)
-from projections.models import SavedView, TraceSummary, moment
+from projections.models import TraceSummary, moment
 from projections.selectors import Reading, TraceFilter
 from tenants.access import console_view
 from tenants.models import Tenant
@@ -45,9 +32,16 @@ ARRIVALS = 999
 FAR = 100
 """Events behind the log from which the list says so: a few are always on their way."""
 
-KEYS = tuple(NAMES)
-"""The filters of an address, as the search bar names them."""
-RANGE_WORDS = {"1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
+KEYS = ("workflow", "outcome", "status", "entity", "policy", "actor", "after", "before", "range", "kind")
+"""What the search bar completes: ``key:value``."""
+OUTCOMES = ("success", "failure", "abandoned")
+STATUSES = ("open", "finished")
+RANGES = {
+    "1h": (timedelta(hours=1), "Last hour"),
+    "24h": (timedelta(days=1), "Last 24 hours"),
+    "7d": (timedelta(days=7), "Last 7 days"),
+    "30d": (timedelta(days=30), "Last 30 days"),
+}
 SORTS = {
     "-last": "Moved last",
     "last": "Moved longest ago",
@@ -60,7 +54,7 @@ KINDS = {"decision": "Decisions", "review": "Reviews", "all": "Decisions and rev
 class TracesQuery(Query):
     """Everything a link to the list says. Empty fields of its form are no filters."""
 
-    q: str = Field(default="", max_length=MAX_LENGTH)
+    q: str = Field(default="", max_length=400)
     workflow: str = Field(default="", max_length=200)
     outcome: Literal["", "success", "failure", "abandoned"] = ""
     status: Literal["", "open", "finished"] = ""
@@ -73,24 +67,52 @@ class TracesQuery(Query):
     kind: Literal["", "decision", "review", "all"] = ""
     sort: Literal["", "-last", "last", "-started", "started"] = ""
     cursor: str | None = Field(default=None, max_length=1000)
-    part: Literal["list", "news"] | None = None
+    part: Literal["list", "news", "names"] | None = None
     since: int | None = Field(default=None, ge=0, le=2**53)
     """The position of the projection when the page was read."""
     theme: str = ""
 
-    @field_validator("entity", "actor", "after", "before")
+    @field_validator("after", "before")
     @classmethod
-    def _a_value(cls, text: str, info: ValidationInfo) -> str:
-        if text and (wrong := wrong_value(str(info.field_name), text)):
-            raise ValueError(wrong)
+    def _a_time(cls, text: str) -> str:
+        if text and instant(text) is None:
+            raise ValueError("write a day like 2026-03-14 or a time like 2026-03-14T09:30")
         return text
 
 
-class CompletionQuery(Query):
-    """What stands before the cursor."""
+def instant(text: str) -> datetime | None:
+    """A day or a time, in UTC unless it says otherwise; None when it is neither."""
+    try:
+        if len(text) == 10:
+            return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
-    part: Literal["complete"]
-    q: str = Field(default="", max_length=MAX_LENGTH)
+
+class Typed(NamedTuple):
+    """What a person typed into the search bar."""
+
+    filters: dict[str, str]
+    rest: str
+
+
+def typed(text: str) -> Typed:
+    """``workflow:renewal outcome:failure "free text"`` taken apart; unknown keys are free text."""
+    try:
+        words = shlex.split(text, posix=True)
+    except ValueError:
+        words = text.split()
+    filters: dict[str, str] = {}
+    rest: list[str] = []
+    for word in words:
+        key, colon, value = word.partition(":")
+        if colon and value and key in KEYS and key not in filters:
+            filters[key] = value
+        else:
+            rest.append(word)
+    return Typed(filters, " ".join(rest))
 
 
 @console_view("read")
@@ -99,79 +121,56 @@ def traces(request: Any) -> HttpResponse:
     """The list; ``part=list`` answers its rows, ``part=news`` what came since."""
     tenant: Tenant = request.tenant
     base = f"/t/{tenant.slug}/traces"
-    text = request.GET.get("q", "")
-    if request.GET.get("part") == "complete":
-        return _completed(request, tenant, text)
-    parsed = parse(text)
-    if not parsed.faults and parsed.query.filters:
+    found = typed(request.GET.get("q", ""))
+    if found.filters:
         # What was typed becomes part of the address, so that the page can be sent as a link.
         kept = {name: value for name, value in request.GET.items() if value and name not in ("q", "cursor")}
-        if parsed.query.texts:
-            kept["q"] = texts_of(parsed.query.texts)
-        return HttpResponseRedirect(f"{base}?{urlencode(kept | dict(parsed.query.filters))}")
-    if parsed.faults:
-        return _refused(request, tenant, text, parsed)
+        if found.rest:
+            kept["q"] = found.rest
+        return HttpResponseRedirect(f"{base}?{urlencode(kept | found.filters)}")
     query = query_params(request, TracesQuery)
-    wanted = _filter(query, parsed.query)
-    if query.part == "news":
+    wanted = _filter(query)
+    if query.part == "names":
+        # What completes the search bar, asked for when somebody begins to type.
+        shown = {"workflows": selectors.workflows(tenant), "outcomes": OUTCOMES, "statuses": STATUSES}
+        response = render(request, "projections/traces.html#names", shown)
+    elif query.part == "news":
         response = render(request, "projections/traces.html#news", _news(tenant, query, wanted))
     else:
         shown = _list(tenant, query, wanted)
         if query.part == "list":
             response = render(request, "projections/traces.html#list", shown)
         else:
-            shown |= _form(request, query, parsed.query) | _crumbs(tenant)
+            crumbs = [{"label": tenant.slug, "url": f"/t/{tenant.slug}/"}, {"label": "Traces", "url": base}]
+            shown |= _form(tenant, query) | {"crumbs": crumbs}
             response = render(request, "projections/traces.html", page(request, "traces", **shown))
     patch_vary_headers(response, ("HX-Request",))
     return response
 
 
-def _view(tenant: Tenant, request: Any, view: SavedView) -> dict[str, Any]:
-    sort = "" if view.sort == "-last" else view.sort
-    given = {name: value for name, value in (("q", view.query), ("sort", sort)) if value}
-    base = f"/t/{tenant.slug}"
-    return {
-        "name": view.name,
-        "shared": view.shared,
-        "url": f"{base}/traces" + (f"?{urlencode(given)}" if given else ""),
-        "query": view.query,
-        "delete_url": f"{base}/views/{view.pk}/delete" if not view.shared or request.principal.may("operate") else "",
-    }
-
-
-def _crumbs(tenant: Tenant) -> dict[str, Any]:
-    base = f"/t/{tenant.slug}/"
-    return {"crumbs": [{"label": tenant.slug, "url": base}, {"label": "Traces", "url": base + "traces"}]}
-
-
-def _completed(request: Any, tenant: Tenant, text: str) -> HttpResponse:
-    """What may follow the text before the cursor."""
-    checked = query_params(request, CompletionQuery)
-    shown = {"suggestions": selectors.suggestions(tenant, checked.q, now=clock.now())}
-    return render(request, "components/completion.html", shown)
-
-
-def _refused(request: Any, tenant: Tenant, text: str, parsed: Parsed) -> HttpResponse:
-    """The page with what is wrong marked under the bar, and nothing listed."""
-    first = parsed.faults[0]
-    marked = {"before": text[: first.start], "part": text[first.start : first.end], "after": text[first.end :]}
-    values = {name: value for name, value in request.GET.items() if name in TracesQuery.model_fields and name != "q"}
-    query = query_params(request, TracesQuery) if len(text) <= MAX_LENGTH else TracesQuery.model_validate(values)
-    shown = (
-        _form(request, query, parsed.query)
-        | _crumbs(tenant)
-        | {"faults": parsed.faults, "marked": marked, "typed": text}
+def _filter(query: TracesQuery) -> TraceFilter:
+    after = instant(query.after) if query.after else None
+    if query.range:
+        begin = clock.now() - RANGES[query.range][0]
+        after = max(after, begin) if after else begin
+    entity: tuple[str, str] | None = None
+    if query.entity:
+        kind, slash, ident = query.entity.partition("/")
+        if not slash or not kind or not ident:
+            raise Problem("query.invalid_parameter", 400, "Write an entity as type/id, for example account/acct-1.")
+        entity = (kind, ident)
+    return TraceFilter(
+        workflow=query.workflow or None,
+        outcome=query.outcome or None,
+        status=query.status or None,
+        entity=entity,
+        policy=query.policy or None,
+        actor=query.actor or None,
+        after=after,
+        before=instant(query.before) if query.before else None,
+        q=query.q.strip() or None,
+        kind=None if query.kind == "all" else query.kind or "decision",
     )
-    return render(request, "projections/traces.html", page(request, "traces", **shown), status=400)
-
-
-def _whole(query: TracesQuery, typed: language.Query) -> language.Query:
-    """The filters of the address and the texts of the bar as one query."""
-    return typed._replace(filters=tuple((name, value) for name in NAMES if (value := getattr(query, name))))
-
-
-def _filter(query: TracesQuery, typed: language.Query) -> TraceFilter:
-    return TraceFilter.of(_whole(query, typed), now=clock.now())
 
 
 def _address(tenant: Tenant, query: TracesQuery, **changes: Any) -> str:
@@ -200,12 +199,10 @@ def _list(tenant: Tenant, query: TracesQuery, wanted: TraceFilter) -> dict[str, 
     reading = found.reading
     filtered = any(getattr(query, name) for name in ("q", *KEYS))
     exact = ""
-    ident = wanted.texts[0].text if len(wanted.texts) == 1 else ""
-    if not rows and ident and log.trace_states(tenant, [ident]):
-        exact = f"/t/{tenant.slug}/traces/{quote(ident, safe='')}"
+    if not rows and wanted.q and log.trace_states(tenant, [wanted.q]):
+        exact = f"/t/{tenant.slug}/traces/{quote(wanted.q, safe='')}"
     return {
         "exact_url": exact,
-        "found": found.found if wanted.texts and rows else "",
         "traces": [_row(tenant, row, reading) for row in rows],
         "next_url": next_url,
         "first_url": _address(tenant, query) if query.cursor else "",
@@ -275,15 +272,13 @@ def _row(tenant: Tenant, row: TraceSummary, reading: Reading) -> dict[str, Any]:
     }
 
 
-def _form(request: Any, query: TracesQuery, typed: language.Query) -> dict[str, Any]:
-    tenant: Tenant = request.tenant
-    views, exports = selectors.kept(tenant, request.principal, limit=SHOWN)
+def _form(tenant: Tenant, query: TracesQuery) -> dict[str, Any]:
     words = {"outcome": "outcome", "status": "status", "range": "started"}
     chips = []
     for name in KEYS:
         value = getattr(query, name)
         if value:
-            label = RANGE_WORDS[value] if name == "range" else KINDS[value] if name == "kind" else value
+            label = RANGES[value][1] if name == "range" else KINDS[value] if name == "kind" else value
             chips.append({"label": words.get(name, name), "value": label, "url": _address(tenant, query, **{name: ""})})
     if query.q:
         chips.append({"label": "text", "value": query.q, "url": _address(tenant, query, q="")})
@@ -292,12 +287,10 @@ def _form(request: Any, query: TracesQuery, typed: language.Query) -> dict[str, 
         "chips": chips,
         "outcomes": OUTCOMES,
         "statuses": STATUSES,
-        "ranges": list(RANGE_WORDS.items()),
+        "ranges": [(key, label) for key, (_, label) in RANGES.items()],
         "sorts": list(SORTS.items()),
         "kinds": list(KINDS.items()),
         "sort": query.sort or "-last",
-        "query_text": text_of(_whole(query, typed)),
-        "views": [_view(tenant, request, view) for view in views],
-        **panel(request, exports),
-        "complete_url": f"/t/{tenant.slug}/traces?part=complete",
+        "names_url": f"/t/{tenant.slug}/traces?part=names",
+        "detailed": any(getattr(query, name) for name in ("entity", "policy", "actor", "after", "before", "kind")),
     }

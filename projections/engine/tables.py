@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import orjson
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 
 from decisiongraph.core.db import current_tenant_id
@@ -57,8 +56,6 @@ def _column(field: models.Field[Any, Any]) -> _Column:
         return _Column(name, "text", arrays.texts, f"u.{name}", _canonical_text, _load_json)
     if isinstance(field, ArrayField):
         return _Column(name, "text", arrays.texts, f"u.{name}::text[]", arrays.literal, list)
-    if isinstance(field, SearchVectorField):
-        return _Column(name, "text", arrays.texts, f"u.{name}::tsvector", None, None)
     if isinstance(field, models.TextField):
         return _Column(name, "text", arrays.texts, f"u.{name}", None, None)
     if isinstance(field, models.BooleanField):
@@ -93,10 +90,9 @@ class BoundTable:
         self.name = model._meta.db_table
         fields = {field.name: field for field in model._meta.concrete_fields}
         self.semantic = [_column(fields[name]) for name in table.columns]
-        derived = model.derivations()
-        self.derived = [_column(fields[name]) for name in derived]
-        self._derive = [derived[column.name] for column in self.derived]
-        known = {*table.columns, *derived}
+        self.derived = [_column(fields[name]) for name in model.derived]
+        self._derive = [model.derived[column.name] for column in self.derived]
+        known = {*table.columns, *model.derived}
         base = {"id", "tenant", "generation", "key", "key_sha", "row_hash", "log_seq"}
         if set(fields) - base != known:
             raise TypeError(f"{model.__name__} and its rule name other columns")
@@ -160,7 +156,7 @@ class BoundTable:
             else:
                 parameters.append(column.encode([prepare(row[name]) for row in rows]))
         for column, derive in zip(self.derived, self._derive, strict=True):
-            values: Iterable[Any] = (derive(change.key, change.row) for change in changes)
+            values: Iterable[Any] = (derive(row) for row in rows)
             if column.prepare is not None:
                 values = map(column.prepare, values)
             parameters.append(column.encode(values))

@@ -11,7 +11,6 @@ from projections.models.books import (
     SkippedEvent,
     WorkerHeartbeat,
 )
-from projections.models.lists import ExportPiece, SavedView, TraceExport
 from projections.models.rows import (
     TABLES,
     CanonicalField,
@@ -27,7 +26,6 @@ from projections.models.rows import (
     pair_sha,
     text_sha,
 )
-from projections.models.situations import SituationCursor, SituationRow
 
 __all__ = [
     "TABLES",
@@ -36,7 +34,6 @@ __all__ = [
     "DeadLetter",
     "DigestBucket",
     "DigestKey",
-    "ExportPiece",
     "Finding",
     "Generation",
     "GraphEdge",
@@ -47,11 +44,7 @@ __all__ = [
     "ProjectionRow",
     "RecordedDigest",
     "RowManager",
-    "SavedView",
-    "SituationCursor",
-    "SituationRow",
     "SkippedEvent",
-    "TraceExport",
     "TraceSummary",
     "WorkerHeartbeat",
     "moment",

@@ -70,9 +70,3 @@ document.addEventListener("htmx:afterSettle", () => {
     openDialog(dialog);
   });
 });
-
-// What is chosen from a menu is under way: the menu is done.
-document.addEventListener("htmx:beforeRequest", (event) => {
-  const menu = event.target instanceof Element && event.target.closest("[role=menu][popover]:popover-open");
-  if (menu) menu.hidePopover();
-});

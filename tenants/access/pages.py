@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 
 from decisiongraph.core.console import NAV
@@ -21,7 +20,7 @@ from tenants.domain.roles import PERMISSIONS
 from tenants.models import User
 from tenants.services.audit import note_request
 
-View = Callable[..., HttpResponseBase]
+View = Callable[..., HttpResponse]
 
 
 def console_view(permission: str) -> Callable[[View], View]:
@@ -37,7 +36,7 @@ def console_view(permission: str) -> Callable[[View], View]:
         takes_slug = "slug" in inspect.signature(view).parameters
 
         @wraps(view)
-        def inner(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        def inner(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
                 return to_sign_in(request)
             note_request(client_address(request), f"{request.method} {request.path}"[:300])

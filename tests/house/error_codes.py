@@ -22,7 +22,6 @@ CARRIERS = {
     "FrameError": 0,
     "ImportProblem": 0,
     "Refusal": 0,
-    "Fault": 3,
 }
 """Callables that make a refusal, and which argument is its code."""
 

@@ -1,4 +1,4 @@
-"""Dead letters, findings, the scrub, heartbeats.
+"""Writes around the projections: dead letters, findings, the scrub, heartbeats.
 
 Rows of read models themselves are written by `projections.engine` alone.
 """
