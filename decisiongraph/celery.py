@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import ExitStack
+from contextvars import ContextVar
+from typing import Any
 
 from celery import Celery, signals
+
+from decisiongraph.core import telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "decisiongraph.settings")
 
@@ -17,8 +23,17 @@ app.conf.update(
     task_ignore_result=True,
     task_default_queue="default",
     task_routes={
+        "projections.export_traces": {"queue": "default"},
+        "projections.learn": {"queue": "learn"},
+        "projections.learn_all": {"queue": "learn"},
         "projections.*": {"queue": "project"},
         "replays.*": {"queue": "replay"},
+        "approvals.follow": {"queue": "project"},
+        "approvals.deliver": {"queue": "deliver"},
+        "approvals.forget": {"queue": "default"},
+        "approvals.*": {"queue": "timers"},
+        "traces.seal": {"queue": "timers"},
+        "traces.seal_all": {"queue": "timers"},
         "traces.*": {"queue": "default"},
         "tenants.*": {"queue": "default"},
     },
@@ -37,8 +52,14 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_schedule={
         "projections.tick": {"task": "projections.tick", "schedule": 1.0, "options": {"expires": 5}},
+        "projections.tend_exports": {"task": "projections.tend_exports", "schedule": 2.0, "options": {"expires": 4}},
+        "projections.learn_all": {"task": "projections.learn_all", "schedule": 3.0, "options": {"expires": 3}},
         "projections.scrub": {"task": "projections.scrub", "schedule": 10.0, "options": {"expires": 10}},
         "replays.tick": {"task": "replays.tick", "schedule": 1.0, "options": {"expires": 5, "queue": "project"}},
+        "approvals.tick": {"task": "approvals.tick", "schedule": 1.0, "options": {"expires": 5}},
+        "approvals.deliver": {"task": "approvals.deliver", "schedule": 1.0, "options": {"expires": 5}},
+        "traces.seal_all": {"task": "traces.seal_all", "schedule": 0.5, "options": {"expires": 2}},
+        "approvals.forget": {"task": "approvals.forget", "schedule": 600.0, "options": {"expires": 600}},
         "traces.roll_up": {"task": "traces.roll_up", "schedule": 2.0, "options": {"expires": 4}},
         "tenants.forget_attempts": {"task": "tenants.forget_attempts", "schedule": 900.0, "options": {"expires": 900}},
     },
@@ -61,9 +82,51 @@ signals.task_prerun.connect(_settle_connections, weak=False)
 signals.task_postrun.connect(_settle_connections, weak=False)
 
 
+class _Running:
+    """The task of this thread, from its begin to its end: names for its log lines, a clock, a span."""
+
+    def __init__(self, name: str, ident: str, requests: list[str], parent: str) -> None:
+        self.name, self.told = name, bool(requests)
+        self.stack = ExitStack()
+        self.stack.enter_context(telemetry.on_behalf_of(requests))
+        self.stack.enter_context(telemetry.bind(task=name, task_id=ident))
+        # What beat starts every second is not traced: it would be most of what a collector keeps.
+        if parent:
+            self.stack.enter_context(telemetry.span(name, parent, task_id=ident))
+        self.started = time.perf_counter()
+
+    def end(self, outcome: str) -> None:
+        seconds = time.perf_counter() - self.started
+        telemetry.metrics.task_seconds.labels(self.name, outcome).observe(seconds)
+        if self.told:
+            telemetry.log.info("task.done", outcome=outcome, ms=round(seconds * 1000, 2))
+        self.stack.close()
+
+
+_running: ContextVar[_Running | None] = ContextVar("dg_task", default=None)
+
+
+def _begin(task_id: str = "", task: Any = None, **_signal: object) -> None:
+    """Whatever the task says is found by the request that asked for it."""
+    asked = task.request
+    _running.set(_Running(task.name, task_id, list(asked.get("dg_requests") or ()), asked.get("dg_traceparent") or ""))
+
+
+def _end(state: str | None = None, **_signal: object) -> None:
+    running = _running.get()
+    if running is not None:
+        _running.set(None)
+        running.end("success" if state == "SUCCESS" else "failure")
+
+
+signals.task_prerun.connect(_begin, weak=False)
+signals.task_postrun.connect(_end, weak=False)
+
+
 def _give_way(**_signal: object) -> None:
-    """Answers come before what follows from them: on a busy machine the web processes go first."""
-    os.nice(5)
+    """Answers come before what follows from them: on a busy machine the web processes go first, then
+    those that follow the log, and last who learns from what is long over."""
+    os.nice(15 if set(app.amqp.queues.consume_from) == {"learn"} else 5)
 
 
 signals.worker_process_init.connect(_give_way, weak=False)

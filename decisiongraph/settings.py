@@ -6,15 +6,17 @@ Every variable is described in ``docs/configuration.md`` (a test keeps the two e
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from decisiongraph.core import telemetry
+from decisiongraph.core.telemetry import spans
 from decisiongraph.stack.endpoints import django_database, endpoints
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -40,6 +42,14 @@ def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 
 def _flag(name: str, default: bool) -> bool:
     return _choice(name, "1" if default else "0", ("0", "1")) == "1"
+
+
+def _rate(name: str, default: str) -> str:
+    """``requests/seconds``, or ``0`` for no limit."""
+    value = os.environ.get(name, "") or default
+    if value != "0" and not re.fullmatch(r"[1-9]\d{0,8}/[1-9]\d{0,4}", value):
+        raise ImproperlyConfigured(f"{name} must be requests/seconds, for example 600/60, or 0, not {value!r}.")
+    return value
 
 
 def _list(name: str, default: str) -> list[str]:
@@ -86,7 +96,6 @@ CSRF_TRUSTED_ORIGINS = _list("TRUSTED_ORIGINS", f"{PUBLIC_URL},http://127.0.0.1:
 
 # --- apps ---------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "daphne",
     "tenants",
     "traces",
     "projections",
@@ -125,6 +134,13 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
+PROGRAM_MIDDLEWARE = [
+    "decisiongraph.core.middleware.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+"""What a request with a bearer token passes: it has no session, no form and no page (see `wsgi`)."""
+
 ROOT_URLCONF = "decisiongraph.urls"
 WSGI_APPLICATION = "decisiongraph.wsgi.application"
 ASGI_APPLICATION = "decisiongraph.asgi.application"
@@ -151,6 +167,8 @@ TEMPLATES: list[dict[str, Any]] = [
 # --- database -----------------------------------------------------------------------------------
 DB_ROLE = _choice("DG_DB_ROLE", "app", ("app", "owner"))
 STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 10_000, 100, 600_000)
+PRECEDENT_EMBEDDING = os.environ.get("PRECEDENT_EMBEDDING", "")
+"""Dotted path of a function from texts to vectors; empty: precedents are compared without one."""
 DB_POOL_SIZE = _int("DB_POOL_SIZE", 8, 1, 100)
 _database = django_database(ENDPOINTS.database_url_app if DB_ROLE == "app" else ENDPOINTS.database_url_owner)
 if not _database["NAME"]:
@@ -167,7 +185,7 @@ _database["OPTIONS"] |= {
     # Only statements that ask for it are prepared (the log's own); None would forbid even those.
     "prepare_threshold": 1_000_000_000,
 }
-_database["CONN_HEALTH_CHECKS"] = True
+_database["ENGINE"] = "decisiongraph.core.db.backend"
 DATABASES: dict[str, dict[str, Any]] = {"default": _database}
 if DB_ROLE == "app":
     DATABASES["default"]["OPTIONS"]["pool"] = {
@@ -195,12 +213,26 @@ ANONYMOUS_USER_NAME = None
 GUARDIAN_RAISE_403 = False
 LOGIN_URL = "/signin"
 LOGIN_REDIRECT_URL = "/"
-SESSION_COOKIE_NAME = "dg_session"
+_host_only = "__Host-" if SECURE else ""
+"""A name that browsers accept only over https, for this host alone and its root."""
+SESSION_COOKIE_NAME = f"{_host_only}dg_session"
+SESSION_ENGINE = "tenants.access.sessions"
 SESSION_COOKIE_AGE = _int("SESSION_HOURS", 12, 1, 720) * 3600
+SESSION_IDLE_SECONDS = _int("SESSION_IDLE_MINUTES", 120, 5, 43_200) * 60
+REAUTH_SECONDS = _int("REAUTH_MINUTES", 15, 1, 1440) * 60
+OIDC_ISSUER = os.environ.get("OIDC_ISSUER", "").rstrip("/")
+OIDC_CLIENT_ID = os.environ.get("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = os.environ.get("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = os.environ.get("OIDC_NAME", "single sign-on") if OIDC_ISSUER else ""
+if OIDC_ISSUER and not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
+    raise ImproperlyConfigured("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET as well.")
+if OIDC_ISSUER and urlsplit(OIDC_ISSUER).scheme not in ("https", "http"):
+    raise ImproperlyConfigured(f"OIDC_ISSUER must be an https address, not {OIDC_ISSUER!r}.")
+REQUIRE_SECOND_FACTOR = _flag("REQUIRE_SECOND_FACTOR", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_COOKIE_NAME = "dg_csrf"
+CSRF_COOKIE_NAME = f"{_host_only}dg_csrf"
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
 SECURE_SSL_REDIRECT = SECURE and _flag("SSL_REDIRECT", True)
@@ -211,6 +243,7 @@ _socket = urlsplit(SOCKET_URL)
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
+        "object-src": ["'none'"],
         "script-src": ["'self'"],
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],
@@ -265,6 +298,28 @@ CHANNEL_LAYERS = {
 CELERY_BROKER_URL = ENDPOINTS.celery_url
 JOBS_APP = "decisiongraph.celery.app"
 
+# --- mail and webhooks --------------------------------------------------------------------------
+EMAIL_URL = os.environ.get("EMAIL_URL", "") or "console:"
+_mail = urlsplit(EMAIL_URL)
+if _mail.scheme not in ("console", "smtp", "smtps", "smtp+tls") or (_mail.scheme != "console" and not _mail.hostname):
+    raise ImproperlyConfigured("EMAIL_URL must be console: or smtp[s]://user:password@host:port, or smtp+tls://...")
+EMAIL_BACKEND = f"django.core.mail.backends.{'console' if _mail.scheme == 'console' else 'smtp'}.EmailBackend"
+EMAIL_HOST = _mail.hostname or "localhost"
+EMAIL_PORT = _mail.port or {"smtps": 465, "smtp+tls": 587}.get(_mail.scheme, 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
+EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.scheme == "smtps", _mail.scheme == "smtp+tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM", "") or f"DecisionGraph <decisions@{urlsplit(PUBLIC_URL).hostname}>"
+WEBHOOK_ALLOW_LOOPBACK = _flag("WEBHOOK_ALLOW_LOOPBACK", False)
+"""For development and tests only: webhooks may go to this machine, over plain HTTP."""
+
+# --- what the log says of itself outside --------------------------------------------------------
+LOG_ORIGIN = os.environ.get("LOG_ORIGIN", "") or str(urlsplit(PUBLIC_URL).hostname)
+if "+" in LOG_ORIGIN or any(char.isspace() for char in LOG_ORIGIN):
+    raise ImproperlyConfigured("LOG_ORIGIN must hold neither spaces nor a plus, for example decisions.example.org.")
+CHECKPOINT_DIR = os.environ.get("CHECKPOINT_DIR", "")
+CHECKPOINT_PUSH_SECONDS = _int("CHECKPOINT_PUSH_SECONDS", 60, 1, 86_400)
+
 # --- static files -------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -276,9 +331,28 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 60
 
+# --- limits -------------------------------------------------------------------------------------
+RATE_LIMITS = {
+    "token": _rate("RATE_LIMIT_TOKEN", "120000/60"),
+    "user": _rate("RATE_LIMIT_USER", "6000/60"),
+    "tenant": _rate("RATE_LIMIT_TENANT", "300000/60"),
+    "address": _rate("RATE_LIMIT_ADDRESS", "3000/60"),
+}
+"""Requests per seconds; a tenant's row may say otherwise (``manage.py set_limits``)."""
+APPENDS_IN_FLIGHT = _int("APPENDS_IN_FLIGHT", 7, 1, 1000)
+"""Appends of one tenant that one web process works on at once; one of its eight threads stays free."""
+SOCKETS_PER_PRINCIPAL = _int("SOCKETS_PER_PRINCIPAL", 100, 1, 100_000)
+SOCKETS_PER_PROCESS = _int("SOCKETS_PER_PROCESS", 5000, 1, 1_000_000)
+
 # --- health thresholds --------------------------------------------------------------------------
 STALE_UNMOVED_SECONDS = _int("STALE_UNMOVED_SECONDS", 15, 1, 3600)
 STALE_LAG_SECONDS = _int("STALE_LAG_SECONDS", 60, 1, 86_400)
+
+# --- how long what is over is kept -------------------------------------------------------------
+OUTBOX_DAYS = _int("OUTBOX_DAYS", 30, 2, 3650)
+NOTIFICATION_DAYS = _int("NOTIFICATION_DAYS", 90, 1, 3650)
+DELIVERY_DAYS = _int("DELIVERY_DAYS", 30, 2, 3650)
+IDEMPOTENCY_DAYS = _int("IDEMPOTENCY_DAYS", 30, 1, 3650)
 
 # --- words --------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -288,6 +362,12 @@ USE_I18N = False
 LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = telemetry.logging_config(LOG_LEVEL)
 telemetry.configure()
+OTEL_ENDPOINT = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+"""Where traces go; empty: nothing is traced."""
+try:
+    spans.configure(OTEL_ENDPOINT)
+except LookupError as missing:
+    raise ImproperlyConfigured(str(missing)) from None
 DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = 20
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10  # one line a request: its end
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # guessing the address cost a fifth of a small request

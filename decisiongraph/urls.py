@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
+import approvals.urls
 import projections.urls
 import replays.urls
 import tenants.urls
@@ -36,6 +37,7 @@ api_urls = [
     *traces.urls.api_urls,
     *projections.urls.api_urls,
     *replays.urls.api_urls,
+    *approvals.urls.api_urls,
     path("schema", schema.schema, name="schema"),
     path("docs", schema.docs, name="docs"),
 ]
@@ -43,6 +45,7 @@ console_urls = [
     *projections.urls.console_urls,
     *traces.urls.console_urls,
     *replays.urls.console_urls,
+    *approvals.urls.console_urls,
     *tenants.urls.console_urls,
 ]
 

@@ -13,10 +13,14 @@ class ProjectionsConfig(AppConfig):
 
     def ready(self) -> None:
         """Hear the bell of the log, and let worker processes report themselves."""
-        from decisiongraph.core import bus
+        from decisiongraph.core import bus, telemetry
         from projections import tasks  # noqa: F401  registers the heartbeat of worker processes
+        from projections.selectors import measures
 
         bus.published.connect(follow_log, dispatch_uid="projections.follow_log")
+        telemetry.at_scrape("projections", measures.projections)
+        telemetry.at_scrape("workers", measures.machinery)
+        telemetry.at_scrape("broker", measures.broker)
 
 
 def follow_log(*, tenant_id: int, topic: str, message: str, **_rest: Any) -> None:

@@ -33,10 +33,38 @@ def tick() -> None:
     services.tick()
 
 
+@shared_task(name="projections.export_traces")
+def export_traces(tenant_id: int, export_id: str) -> None:
+    """Write a file of traces for a slice."""
+    tenant = Tenant.objects.filter(pk=tenant_id).first()
+    if tenant is not None:
+        services.run_export(tenant, export_id)
+
+
+@shared_task(name="projections.tend_exports")
+def tend_exports() -> None:
+    """Wake exports nobody moves; delete old files."""
+    services.tend_exports()
+
+
 @shared_task(name="projections.scrub")
 def scrub() -> None:
     """Recompute one bucket of one projection."""
     services.scrub_next()
+
+
+@shared_task(name="projections.learn")
+def learn(tenant_id: int) -> None:
+    """Learn a tenant's finished decisions for a slice."""
+    tenant = Tenant.objects.filter(pk=tenant_id).first()
+    if tenant is not None:
+        services.learn(tenant)
+
+
+@shared_task(name="projections.learn_all")
+def learn_all() -> None:
+    """Wake the learning of every tenant that finished something."""
+    services.learn_all()
 
 
 class Heart:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from replays.models import Replay, ReplayDifference
+from replays.models import Erasure, Replay, ReplayDifference
 from tenants.admin import TenantModelAdmin
 
 
@@ -25,3 +25,13 @@ class ReplayDifferenceAdmin(TenantModelAdmin):
     list_display = ("replay_id", "ordinal", "table", "key", "kind", "log_seq")
     ordering = ("-id",)
     exclude = ("tenant",)
+
+
+@admin.register(Erasure)
+class ErasureAdmin(TenantModelAdmin):
+    """Erasures, newest first; never the texts."""
+
+    list_display = ("asked_at", "status", "step", "asked_by", "confirmed_by", "finished_at")
+    list_filter = ("status",)
+    ordering = ("-asked_at",)
+    exclude = ("wanted", "tenant")

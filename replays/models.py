@@ -29,6 +29,8 @@ class Replay(TenantModel):
     reason = models.TextField()
     accept_mismatch = models.BooleanField(default=False)
     """Promote the rebuilt rows even if they differ: a privileged person said so."""
+    expects_change = models.BooleanField(default=False, db_default=False)
+    """Bodies were erased since the live rows were made: they differ, and that is no finding."""
     requested_by = models.TextField()
     request_id = models.TextField(default="")
     created_at = models.DateTimeField(default=clock.now)
@@ -121,3 +123,52 @@ class ReplayDifference(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.table} {self.key}"
+
+
+class Erasure(TenantModel):
+    """Payloads that have to go, everywhere: asked for by one person, confirmed by another, done by a job."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    status = models.TextField(default="surveying")
+    """`replays.domain.erasure.Status`."""
+    step = models.TextField(default="")
+    """What a running one does; one of `replays.domain.erasure.STEPS`."""
+    reason = models.TextField()
+    events = CanonicalField()
+    """Positions of the events whose payloads are erased."""
+    copies = CanonicalField(default=list)
+    """Positions of platform events that repeated them and are erased with them."""
+    wanted = models.BinaryField(null=True)
+    """The texts that must be nowhere, encrypted (`tenants.services.vault`); null once it is over."""
+    texts = models.IntegerField(default=0)
+    """How many those are."""
+    elsewhere = CanonicalField(default=list)
+    """Positions of other events that say a text the requester named: it cannot be erased without them."""
+    left = CanonicalField(default=list)
+    """Where the search still found something: tables, columns and numbers of rows."""
+    asked_by = models.TextField()
+    asked_user = models.IntegerField()
+    asked_at = models.DateTimeField(default=clock.now)
+    confirmed_by = models.TextField(default="")
+    confirmed_at = models.DateTimeField(null=True)
+    moved_at = models.DateTimeField(default=clock.now)
+    """When a worker last did something: who was silent for long is woken again."""
+    finished_at = models.DateTimeField(null=True)
+    replay_id = models.UUIDField(null=True)
+    """The replay it waits for."""
+    head = models.BigIntegerField(null=True)
+    """Where the log ended when the last body was erased: digests up to here are superseded."""
+    error = models.TextField(default="")
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "-asked_at"], name="replays_erasure_recent"),
+            models.Index(
+                fields=["moved_at"],
+                condition=models.Q(status__in=["surveying", "running"]),
+                name="replays_erasure_active",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"erasure {self.id} {self.status}"

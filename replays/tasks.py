@@ -24,6 +24,14 @@ def sweep(tenant_id: int) -> None:
         services.sweep(tenant)
 
 
+@shared_task(name="replays.erase")
+def erase(tenant_id: int, erasure_id: str) -> None:
+    """Go on with one erasure for a slice."""
+    tenant = Tenant.objects.filter(pk=tenant_id).first()
+    if tenant is not None:
+        services.run_erasure(tenant, erasure_id)
+
+
 @shared_task(name="replays.tick")
 def tick() -> None:
     """Wake workers for jobs nobody has."""

@@ -13,6 +13,11 @@ api_urls = [
     path("replays/<str:replay_id>", api.ReplayDetail.as_view(), name="replay-detail"),
     path("replays/<str:replay_id>/differences", api.ReplayDifferences.as_view(), name="replay-differences"),
     path("replays/<str:replay_id>/cancel", api.CancelReplay.as_view(), name="replay-cancel"),
+    path("erasures", api.Erasures.as_view(), name="erasures-list"),
+    path("erasures/<str:erasure_id>", api.ErasureDetail.as_view(), name="erasure-detail"),
+    path("erasures/<str:erasure_id>/confirm", api.ConfirmErasure.as_view(), name="erasure-confirm"),
+    path("erasures/<str:erasure_id>/withdraw", api.WithdrawErasure.as_view(), name="erasure-withdraw"),
+    path("erasures/<str:erasure_id>/retry", api.RetryErasure.as_view(), name="erasure-retry"),
 ]
 """Below ``/api/v1/``."""
 
@@ -21,5 +26,8 @@ console_urls = [
     path("replays/start", console.start, name="console-replay-start"),
     path("replays/<str:replay_id>", console.replay, name="console-replay"),
     path("replays/<str:replay_id>/cancel", console.cancel, name="console-replay-cancel"),
+    path("settings/erasures", console.erasures, name="console-erasures"),
+    path("settings/erasures/ask", console.ask_erasure, name="console-erasure-ask"),
+    path("settings/erasures/<str:erasure_id>/<str:action>", console.act_on_erasure, name="console-erasure-act"),
 ]
 """Below ``/t/{slug}/``."""

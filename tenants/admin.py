@@ -17,7 +17,7 @@ from tenants.access import Principal, client_address
 from tenants.access.http import admit
 from tenants.access.pages import to_sign_in
 from tenants.access.users import no_such_tenant, principal_of
-from tenants.models import ApiToken, AuditEntry, Membership, Tenant, User
+from tenants.models import ApiToken, AuditEntry, Membership, SigningKey, Tenant, User
 from tenants.services.audit import note_request
 
 SESSION_KEY = "admin_tenant"
@@ -341,3 +341,12 @@ def _superuser(request: HttpRequest) -> Principal:
     user = request.user
     assert isinstance(user, User)
     return Principal("user", f"user:{user.email}", user.label, frozenset(), user_id=user.pk)
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(TenantModelAdmin):
+    """Public keys of exports and checkpoints; the private halves stay in the database."""
+
+    list_display = ("id", "created_at")
+    ordering = ("-id",)
+    exclude = ("tenant", "private_key")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
@@ -97,6 +98,8 @@ class Tenant(models.Model):
     slug = models.CharField(max_length=50, unique=True, validators=[SLUG])
     name = models.CharField(max_length=150)
     created_at = models.DateTimeField(default=clock.now, editable=False)
+    limits = models.JSONField(default=dict, blank=True, editable=False)
+    """Where this tenant differs from the settings: ``{"token": "600/60", "tenant": "0"}``."""
 
     class Meta:
         default_permissions = ()
@@ -152,6 +155,8 @@ class ApiToken(TenantModel):
     last_used_at = models.DateTimeField(null=True, editable=False)
     """To the minute."""
     revoked_at = models.DateTimeField(null=True, editable=False)
+    replaced_by = models.CharField(max_length=8, blank=True, editable=False)
+    """The token that took over when this one was rotated; until it expires both open the door."""
 
     SCOPES: ClassVar = SCOPES
 
@@ -193,10 +198,32 @@ class AuditEntry(TenantModel):
             models.Index(fields=["tenant", "-id"], name="tenants_audit_list"),
             models.Index(fields=["tenant", "action", "-id"], name="tenants_audit_action"),
             models.Index(fields=["tenant", "actor", "-id"], name="tenants_audit_actor"),
+            models.Index(fields=["tenant", "target", "id"], name="tenants_audit_target"),
         ]
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor}"
+
+
+class SigningKey(TenantModel):
+    """An Ed25519 key of the tenant: exports and checkpoints of the log are signed with it.
+
+    The newest signs; older ones stay, for what they have signed.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    key_id = models.TextField()
+    """Sixteen hex digits of the public key's SHA-256."""
+    public_key = models.BinaryField()
+    private_key = models.BinaryField()
+    """Encrypted (`tenants.services.vault`); never leaves the process."""
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant", "key_id"], name="tenants_signing_key")]
+
+    def __str__(self) -> str:
+        return self.key_id
 
 
 class SocketTicket(TenantModel):
@@ -230,3 +257,75 @@ class LoginThrottle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.attempts} since {self.window_start}"
+
+
+class Session(AbstractBaseSession):
+    """A signed-in browser. ``session_key`` is a digest: who reads the table opens no session."""
+
+    session_key = models.CharField(max_length=64, primary_key=True)
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=clock.now)
+    last_seen_at = models.DateTimeField(default=clock.now)
+    """When the person last did something, to the minute; a page that refreshes itself does not count."""
+    address = models.CharField(max_length=64, blank=True)
+    device = models.CharField(max_length=300, blank=True)
+    """What the browser says it is."""
+
+    def __str__(self) -> str:
+        return f"session of {self.user_id}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """What the session holds changes; when it began and from where it is used does not."""
+        if kwargs.get("force_update"):
+            kwargs["update_fields"] = ("session_data", "expire_date", "user")
+        super().save(*args, **kwargs)
+
+
+class SecondFactor(models.Model):
+    """A person's authenticator app. Counts once ``confirmed_at`` is set."""
+
+    user = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    secret = models.BinaryField()
+    """Encrypted under a key derived from ``SECRET_KEY``."""
+    created_at = models.DateTimeField(default=clock.now)
+    confirmed_at = models.DateTimeField(null=True)
+    last_step = models.BigIntegerField(default=0)
+    """The time step of the last code that was taken: no code counts twice."""
+
+    def __str__(self) -> str:
+        return f"second factor of {self.user_id}"
+
+
+class RecoveryCode(models.Model):
+    """Opens once what the authenticator app would open."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "digest"], name="tenants_recovery_code")]
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.user_id}"
+
+
+class Identity(models.Model):
+    """Who a person is at an identity provider; tied at the first sign-in from there."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    issuer = models.CharField(max_length=300)
+    subject = models.CharField(max_length=300)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="tenants_identity_subject"),
+            models.UniqueConstraint(fields=["user", "issuer"], name="tenants_identity_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"

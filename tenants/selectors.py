@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.conf import settings
 from django.db import connection
 from django.db.models import Q, QuerySet
 from guardian.core import ObjectPermissionChecker
 from guardian.shortcuts import get_objects_for_user
 
+from decisiongraph.core import clock
 from decisiongraph.core.db import tenant_tx
 from tenants.domain.roles import PERMISSIONS
-from tenants.models import ApiToken, AuditEntry, Membership, Tenant, User
+from tenants.models import (
+    ApiToken,
+    AuditEntry,
+    Membership,
+    RecoveryCode,
+    SecondFactor,
+    Session,
+    SigningKey,
+    Tenant,
+    User,
+)
 
 
 def permissions(tenant: Tenant, user: User) -> frozenset[str]:
@@ -113,3 +129,50 @@ def audit_entries(
         if until is not None:
             rows = rows.filter(at__lt=until)
         return list(rows.order_by("-pk")[: limit + 1])
+
+
+def audit_about(tenant: Tenant, targets: Iterable[str], *, limit: int) -> list[AuditEntry]:
+    """Audit lines about these things (``approval:<id>``), the oldest first."""
+    with tenant_tx(tenant):
+        return list(AuditEntry.objects.filter(target__in=list(targets)).order_by("pk")[:limit])
+
+
+def signing_keys(tenant: Tenant) -> list[SigningKey]:
+    """The tenant's public keys, the newest first; the private half is not read."""
+    with tenant_tx(tenant):
+        return list(SigningKey.objects.order_by("-pk").defer("private_key")[:100])
+
+
+def session_digest(key: str) -> str:
+    """What is kept of a session key. It has 165 random bits: a slow hash would add nothing."""
+    return hashlib.sha256(b"tenants.session:" + key.encode("utf-8", "replace")).hexdigest()
+
+
+def living_sessions() -> QuerySet[Session]:
+    """Sessions within their age and their idle time."""
+    now = clock.now()
+    return Session.objects.filter(
+        created_at__gt=now - timedelta(seconds=settings.SESSION_COOKIE_AGE),
+        last_seen_at__gt=now - timedelta(seconds=settings.SESSION_IDLE_SECONDS),
+    )
+
+
+def sessions_of(user: User) -> list[Session]:
+    """Where a person is signed in, the one used last first."""
+    return list(living_sessions().filter(user=user).order_by("-last_seen_at", "-created_at")[:100])
+
+
+def second_factor(user: User) -> SecondFactor | None:
+    """The person's authenticator, once it has been confirmed."""
+    return SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).first()
+
+
+def recovery_codes_left(user: User) -> int:
+    """How many recovery codes have not been used."""
+    return RecoveryCode.objects.filter(user=user, used_at=None).count()
+
+
+def protected_users(users: Iterable[int]) -> set[int]:
+    """Those of these people who have a second factor."""
+    found = SecondFactor.objects.filter(user__in=list(users), confirmed_at__isnull=False)
+    return set(found.values_list("user_id", flat=True))

@@ -15,5 +15,6 @@ def note_token_use(tenant_id: int, token_id: str) -> None:
 
 @shared_task(name="tenants.forget_attempts")
 def forget_attempts() -> None:
-    """Delete old counters of sign-in attempts."""
+    """Delete old counters of sign-in attempts, and sessions that are over."""
     services.forget_attempts()
+    services.forget_sessions()

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,20 +54,59 @@ if settings.DATABASES["default"]["NAME"] != os.environ["DG_DATABASE"]:
 
 from tests import database  # noqa: E402  (the environment comes first)
 
+pytest_plugins = ["tests.trust.plugin"]
+
+LONG = ("trust", "e2e", "golden", "stack", "house")
+"""Folders whose files take long: they start first, so that no processor waits for the last of them."""
+
+SOCKETS = "tests/e2e/test_sockets.py"
+"""The end-to-end tests that start a server of their own instead of the product."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test that touches the database commits for real."""
+    """Every test that touches the database commits for real; what takes long comes first."""
     for item in items:
         if item.get_closest_marker("django_db"):
             item.add_marker(pytest.mark.django_db(transaction=True), append=False)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[int, bool]:
+    """Long folders one after the other, so that the tests of a running product share it; those that
+    measure without one before it starts."""
+    folder = item.path.parent.name
+    place = LONG.index(folder) if folder in LONG else len(LONG)
+    return place, "product" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file is one worker's; the running product, with all its browsers, is one worker's too.
+
+    Starting one costs some twenty seconds of both processors, and two would wait for each other more than
+    for anything else. The other worker meanwhile does what needs neither.
+    """
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneProduct(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", 1)[0]
+            return "product" if path.startswith("tests/e2e/") and path != SOCKETS else path
+
+    return OneProduct(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The controller ends the servers of a temporary run; a named state folder stays up."""
+    from decisiongraph.stack import services
+
+    for _pid, server in services._detached:
+        if server is not None and server.poll() is None:
+            server.returncode = 0  # it outlives this worker on purpose: Python need not complain of it at its end
     folder = os.environ.get(OWNED)
     if folder and not hasattr(config, "workerinput"):
-        from decisiongraph.stack import services
-
         services.erase(os.environ)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -76,7 +116,9 @@ def stack() -> database.Endpoints:
     """Addresses of the running database server and broker."""
     from decisiongraph.stack import services
 
-    return services.up({**os.environ, "DG_DATABASE": "decisiongraph"}).endpoints
+    found = services.up({**os.environ, "DG_DATABASE": "decisiongraph"}).endpoints
+    database.spare_the_disk(found)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +135,38 @@ def django_db_setup(
     undo.undo()
     with django_db_blocker.unblock():
         database.drop(os.environ)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_are_listed_once() -> Iterator[None]:
+    """Every test client makes the middlewares anew, and each would open the 240 static files again."""
+    from whitenoise.middleware import WhiteNoiseMiddleware
+
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # else each of them warns that it is not there
+    listing = WhiteNoiseMiddleware.add_files_from_finders
+    found: dict[str, Any] = {}
+
+    def once(middleware: WhiteNoiseMiddleware) -> None:
+        if not found:
+            listing(middleware)
+            found.update(middleware.files)
+        middleware.files.update(found)
+
+    undo = pytest.MonkeyPatch()
+    undo.setattr(WhiteNoiseMiddleware, "add_files_from_finders", once)
+    yield
+    undo.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def passwords_are_hashed_in_a_moment() -> Iterator[None]:
+    """Django's own hash with fewer rounds: a million of them cost a quarter of a second a password."""
+    from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+    undo = pytest.MonkeyPatch()
+    undo.setattr(PBKDF2PasswordHasher, "iterations", 1_000)
+    yield
+    undo.undo()
 
 
 @pytest.fixture

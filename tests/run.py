@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         return 1
     environ = os.environ | {"DG_BROWSER": browser}
     if not any(argument.startswith(("-n", "--numprocesses")) for argument in arguments):
-        arguments = ["-n", "2", "--dist", "loadfile", *arguments]
+        arguments = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *arguments]
     argv = [sys.executable, "-m", "pytest", *arguments]
     print(f"browser: {browser}", flush=True)
     return subprocess.run(argv, env=environ).returncode

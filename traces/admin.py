@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from tenants.admin import TenantModelAdmin
-from traces.models import Event, EventBody, Producer, ProducerMinute, Refusal, RefusalCount
+from traces.models import Event, EventBody, LogCheckpoint, Producer, ProducerMinute, Refusal, RefusalCount
 
 
 @admin.register(Event)
@@ -63,3 +63,12 @@ class ProducerMinuteAdmin(TenantModelAdmin):
     list_display = ("minute", "producer_id", "events", "refused")
     ordering = ("-minute", "producer_id")
     exclude = ("tenant",)
+
+
+@admin.register(LogCheckpoint)
+class LogCheckpointAdmin(TenantModelAdmin):
+    """What the log said of itself, signed; the largest first."""
+
+    list_display = ("size", "sealed_at", "key_id")
+    ordering = ("-size",)
+    exclude = ("root", "tenant")

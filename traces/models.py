@@ -165,3 +165,64 @@ class RollUp(TenantModel):
 
     def __str__(self) -> str:
         return str(self.cursor)
+
+
+class LogSeal(TenantModel):
+    """How far the tree over the log has grown. Whoever seals holds this row's lock."""
+
+    id = models.BigAutoField(primary_key=True)
+    origin = models.TextField()
+    """What the log is called in its checkpoints; settled when it is first sealed."""
+    size = models.BigIntegerField(default=0)
+    """Events in the tree."""
+    frontier = models.BinaryField(default=b"")
+    """The right edge of the tree (`traces.domain.merkle.Frontier`)."""
+    sealed_at = models.DateTimeField(null=True)
+    """When it last grew."""
+    pushed_size = models.BigIntegerField(default=0)
+    """Size of the newest checkpoint that was handed outside."""
+    pushed_at = models.DateTimeField(null=True)
+    fault = models.TextField(default="")
+    """Why it does not grow; empty when all is well."""
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant"], name="traces_logseal_tenant")]
+
+    def __str__(self) -> str:
+        return f"sealed to {self.size}"
+
+
+class LogNode(TenantModel):
+    """The hash of a complete subtree of 256, 65,536, ... events. Never changed, never deleted."""
+
+    id = models.BigAutoField(primary_key=True)
+    height = models.SmallIntegerField()
+    index = models.BigIntegerField()
+    digest = models.BinaryField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "height", "index"], name="traces_lognode_place")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.height}/{self.index}"
+
+
+class LogCheckpoint(TenantModel):
+    """What the log said of itself at one size, signed. Never changed, never deleted."""
+
+    id = models.BigAutoField(primary_key=True)
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    note = models.TextField()
+    """The signed note, as it is handed out."""
+    key_id = models.TextField()
+    """Of the tenant's `SigningKey`."""
+    sealed_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant", "size"], name="traces_logcheckpoint_size")]
+
+    def __str__(self) -> str:
+        return f"checkpoint at {self.size}"

@@ -8,14 +8,15 @@ real guarantee. The append is the last statement of a short transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
 from django.db import connection
 
-from decisiongraph.core.db import current_tenant_id, one_trip
+from decisiongraph.core.db import arrays, current_tenant_id, one_trip
 
 LOCK_CLASS = 7
 """First half of the advisory lock key; the second is the tenant number."""
@@ -160,17 +161,17 @@ WITH envelope AS ({_ENVELOPE}
 INSERT INTO traces_event_body (payload, salt, payload_hash, content_hmac, tenant_id, log_seq)
 VALUES (%s, %s, %s, %s, %s, %s)
 """
+_ENCODER: dict[str, Callable[[Iterable[Any]], arrays.Array]] = {
+    "text[]": arrays.texts,
+    "int[]": arrays.integers,
+    "bigint[]": arrays.bigints,
+    "timestamptz[]": arrays.instants,
+    "bytea[]": arrays.byteas,
+}
+_ENCODERS = [_ENCODER[sql_type] for sql_type in re.findall(r"%b::(\S+\[\])", _INSERT)]
+"""One per column of `_INSERT`, in its order."""
 _ENVELOPE_COLUMNS = 19
 """How many of a row's first values belong to the envelope."""
-
-
-def _cursor() -> psycopg.Cursor[Any]:
-    """The driver's own cursor on Django's connection: binary arrays dump five times faster."""
-    connection.ensure_connection()
-    raw: psycopg.Connection[Any] = connection.connection
-    cursor: psycopg.Cursor[Any] = psycopg.Cursor(raw)  # Django's own factory binds at the client
-    cursor.format = psycopg.pq.Format.BINARY
-    return cursor
 
 
 def look(keys: Iterable[tuple[str, str]], event_ids: Iterable[str], trace_ids: Iterable[str]) -> Seen:
@@ -183,13 +184,14 @@ def look(keys: Iterable[tuple[str, str]], event_ids: Iterable[str], trace_ids: I
     pairs, ids, wanted = list(keys), list(event_ids), list(trace_ids)
     with connection.wrap_database_errors:
         with one_trip():
-            _cursor().execute(_LOCK, (LOCK_CLASS, tenant_id), prepare=True)
-            head = _cursor().execute(_HEAD, (tenant_id,), prepare=True)
+            arrays.cursor().execute(_LOCK, (LOCK_CLASS, tenant_id), prepare=True)
+            head = arrays.cursor().execute(_HEAD, (tenant_id,), prepare=True)
             if len(pairs) == 1:
-                known = _cursor().execute(_KNOWN_ONE, (*pairs[0], tenant_id))
+                known = arrays.cursor().execute(_KNOWN_ONE, (*pairs[0], tenant_id))
             else:
-                known = _cursor().execute(_KNOWN_BY_KEY, ([p for p, _ in pairs], [k for _, k in pairs], tenant_id))
-            taken = _cursor().execute(_TAKEN_IDS, (ids, tenant_id)) if ids else None
+                producers, used = arrays.texts(p for p, _ in pairs), arrays.texts(k for _, k in pairs)
+                known = arrays.cursor().execute(_KNOWN_BY_KEY, (producers, used, tenant_id))
+            taken = arrays.cursor().execute(_TAKEN_IDS, (arrays.texts(ids), tenant_id)) if ids else None
             traces = _ask_traces(wanted)
         row = head.fetchone()
         return Seen(
@@ -205,7 +207,7 @@ def bodies(log_seqs: Iterable[int]) -> dict[int, Body]:
     wanted = list(log_seqs)
     if not wanted:
         return {}
-    with connection.wrap_database_errors, _cursor() as cursor:
+    with connection.wrap_database_errors, arrays.cursor() as cursor:
         rows = cursor.execute(_BODIES, (current_tenant_id(), wanted)).fetchall()
     return {row[0]: Body(*row[1:]) for row in rows}
 
@@ -218,8 +220,8 @@ def traces(trace_ids: Iterable[str]) -> dict[str, TraceState]:
 
 def _ask_traces(trace_ids: list[str]) -> psycopg.Cursor[Any]:
     if len(trace_ids) == 1:
-        return _cursor().execute(_TRACE_ONE, (trace_ids[0], current_tenant_id()))
-    return _cursor().execute(_TRACES, (trace_ids, current_tenant_id()))
+        return arrays.cursor().execute(_TRACE_ONE, (trace_ids[0], current_tenant_id()))
+    return arrays.cursor().execute(_TRACES, (arrays.texts(trace_ids), current_tenant_id()))
 
 
 def _trace_states(cursor: psycopg.Cursor[Any]) -> dict[str, TraceState]:
@@ -230,11 +232,11 @@ def insert(rows: Sequence[NewEvent], *, recorded_at: datetime, origin: str, prin
     """Append. The rows carry consecutive positions from the head that `lock` returned."""
     tenant_id = current_tenant_id()
     shared = (tenant_id, recorded_at, origin, principal)
-    with connection.wrap_database_errors, _cursor() as cursor:
+    with connection.wrap_database_errors, arrays.cursor() as cursor:
         if len(rows) == 1:
             (row,) = rows
             envelope, body = row[:_ENVELOPE_COLUMNS], row[_ENVELOPE_COLUMNS:]
             cursor.execute(_INSERT_ONE, (*envelope, *shared, *body, tenant_id, row.log_seq), prepare=True)
         else:
-            columns = [list(column) for column in zip(*rows, strict=True)]
+            columns = [encode(column) for encode, column in zip(_ENCODERS, zip(*rows, strict=True), strict=True)]
             cursor.execute(_INSERT, (*columns, *shared, tenant_id), prepare=True)

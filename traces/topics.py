@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from decisiongraph.core import clock
 from decisiongraph.core.db import tenant_tx
 from tenants.models import Tenant
 from traces import selectors
@@ -79,6 +80,7 @@ Topic = LogTopic | StateTopic
 
 APPENDED = "trace.event_appended"
 FINISHED = "trace.finished"
+SIGNED = "log.checkpoint_signed"
 
 MESSAGES = (
     Message(APPENDED, "append", "an event was appended"),
@@ -127,7 +129,28 @@ def _read_trace(tenant: Tenant, trace_id: str, place: int, limit: int) -> list[S
     return selectors.read_trace(tenant, trace_id, after_seq=place, limit=limit)
 
 
+def _log_state(tenant: Tenant, ident: str) -> Any:
+    state = selectors.seal_state(tenant)
+    row = state.checkpoint
+    return {
+        "head": state.head,
+        "size": state.size,
+        "sealed_at": None if row is None else clock.rfc3339(row.sealed_at),
+        "note": None if row is None else row.note,
+        "fault": state.fault or None,
+    }
+
+
 TOPICS: tuple[Topic, ...] = (
+    StateTopic(
+        name="log",
+        with_id=False,
+        permission="read",
+        meaning="how far the log is sealed, and its newest checkpoint",
+        messages=(Message(SIGNED, "seal", "a checkpoint over the newest events was signed"),),
+        read=_log_state,
+        interval=0.5,
+    ),
     LogTopic(
         name="traces",
         with_id=False,

@@ -12,15 +12,17 @@ import asyncio
 import contextlib
 import random
 import time
+from collections import Counter
 from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from channels.consumer import AsyncConsumer
+from django.conf import settings
 from django.db import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
-from decisiongraph.consumers import frames, registry
+from decisiongraph.consumers import frames, presence, registry
 from decisiongraph.consumers.feed import Feed, database
 from decisiongraph.consumers.flow import Flow
 from decisiongraph.consumers.schedule import Bucket, Turn, next_wait
@@ -66,6 +68,23 @@ class House:
     def __init__(self) -> None:
         self.switchboard = Switchboard()
         self.feed = Feed()
+        self.open: Counter[str] = Counter()
+        """Sockets per person or token, and all of them under an empty name."""
+
+    def enter(self, holder: str) -> str | None:
+        """Count a socket; or, without counting it, which limit it would exceed."""
+        if self.open[""] >= settings.SOCKETS_PER_PROCESS:
+            return "process"
+        if self.open[holder] >= settings.SOCKETS_PER_PRINCIPAL:
+            return "principal"
+        self.open.update(("", holder))
+        return None
+
+    def leave(self, holder: str) -> None:
+        """One socket less."""
+        self.open.subtract(("", holder))
+        if not self.open[holder]:
+            del self.open[holder]
 
 
 _houses: WeakKeyDictionary[asyncio.AbstractEventLoop, House] = WeakKeyDictionary()
@@ -108,6 +127,7 @@ class Console(AsyncConsumer):
         self._recheck = asyncio.Event()
         self._bucket = Bucket(self.frames_per_second, self.frames_at_once)
         self._wrong = 0
+        self._stays = presence.Stays()
         if (await receive())["type"] != "websocket.connect":
             return
         house_ = house()
@@ -116,12 +136,19 @@ class Console(AsyncConsumer):
             await self._enter()
         except Gone:
             return
+        holder = self.visitor.holder
+        over = house_.enter(holder)
+        if over is not None:
+            metrics.sockets_refused.labels(over).inc()
+            await self.base_send({"type": "websocket.close", "code": frames.CLOSE_TOO_MANY})
+            return
         self._flow = Flow(send)
         metrics.socket_clients.inc()
         try:
             async with self._switchboard.open():
                 await self._serve()
         finally:
+            house_.leave(holder)
             metrics.socket_clients.dec()
             self._flow.release()
 
@@ -168,6 +195,7 @@ class Console(AsyncConsumer):
             self._switchboard.unlisten(bell.public_topic(), self._hear_access)
             for subscription in list(self._subscriptions.values()):
                 self._drop(subscription)
+            self._stays.end()
         if code is not None:
             self._flow.release()
             with contextlib.suppress(TimeoutError):
@@ -211,11 +239,13 @@ class Console(AsyncConsumer):
         frame = frames.parse(message.get("text"))
         if isinstance(frame, frames.Ping):
             await self._send("pong", frames.pong(frame.id))
+            await self._stays.beat(frame.doing)
         elif isinstance(frame, frames.Unsubscribe):
             subscription = self._subscriptions.get(frame.topic)
             if subscription is None:
                 raise frames.FrameError("topic.not_subscribed", topic=frame.topic, id=frame.id)
             self._drop(subscription)
+            await self._stays.leave(frame.topic)
         else:
             await self._subscribe(frame)
 
@@ -236,6 +266,8 @@ class Console(AsyncConsumer):
         self._switchboard.listen(frame.topic, subscription.ring)
         subscription.turn.ring(time.monotonic())
         self._wake.set()
+        if subscription.topic.name == presence.TOPIC:
+            await self._stays.enter(subscription)
 
     def _open(self, frame: frames.Subscribe) -> tuple[Subscribed, int | None]:
         """Authorise and find the starting point. Blocking. A foreign tenant looks like no tenant."""

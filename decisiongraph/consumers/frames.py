@@ -20,6 +20,7 @@ CLOSE_PROTOCOL = 4400
 CLOSE_UNAUTHENTICATED = 4401
 CLOSE_NOT_A_MEMBER = 4403
 CLOSE_TOO_SLOW = 4408
+CLOSE_TOO_MANY = 4429
 
 ERRORS: dict[str, str] = {
     "frame.malformed": 'A frame is one JSON object with a "type" and values of the right kind.',
@@ -41,6 +42,7 @@ CLOSES: dict[int, str] = {
     CLOSE_PROTOCOL: "protocol: too large, too many or too many wrong frames",
     CLOSE_UNAUTHENTICATED: "not authenticated, or the session, token or ticket ended or was revoked",
     CLOSE_NOT_A_MEMBER: "no longer a member of a tenant this socket followed",
+    CLOSE_TOO_MANY: "this person or token, or the whole process, has as many sockets open as it may",
     CLOSE_TOO_SLOW: "the client did not take its frames in time; connect again with `after`",
 }
 """Every close code the server sends."""
@@ -77,9 +79,11 @@ class Unsubscribe(NamedTuple):
 
 
 class Ping(NamedTuple):
-    """Are you there?"""
+    """Are you there? It is also the heartbeat of presence."""
 
     id: FrameId
+    doing: str | None = None
+    """`viewing` or `acting`; None leaves it as it was."""
 
 
 class FrameError(Exception):
@@ -96,7 +100,7 @@ class FrameError(Exception):
 _FIELDS: dict[str, frozenset[str]] = {
     "subscribe": frozenset({"type", "topic", "after", "id"}),
     "unsubscribe": frozenset({"type", "topic", "id"}),
-    "ping": frozenset({"type", "id"}),
+    "ping": frozenset({"type", "id", "doing"}),
 }
 
 
@@ -125,7 +129,10 @@ def parse(message: str | bytes | None) -> Subscribe | Unsubscribe | Ping:
     if value.get("id") is not None and ident is None:
         raise FrameError("frame.malformed", topic=shown)
     if kind == "ping":
-        return Ping(ident)
+        doing = value.get("doing")
+        if doing not in (None, "viewing", "acting"):
+            raise FrameError("frame.malformed", id=ident)
+        return Ping(ident, doing)
     if shown is None:
         raise FrameError("frame.malformed", id=ident)
     if kind == "unsubscribe":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from approvals.topics import TOPICS as APPROVALS
 from decisiongraph.consumers.frames import TopicName
 from replays.topics import TOPICS as REPLAYS
 from traces.topics import TOPICS as TRACES
 from traces.topics import LogTopic, StateTopic, Topic
 
-TOPICS: tuple[Topic, ...] = (*TRACES, *REPLAYS)
+TOPICS: tuple[Topic, ...] = (*TRACES, *REPLAYS, *APPROVALS)
 
 _BY_SPELLING = {(topic.name, topic.with_id): topic for topic in TOPICS}
 

@@ -19,7 +19,7 @@ from typing import Any
 from channels.layers import get_channel_layer
 
 from decisiongraph.core.bus import group_name
-from decisiongraph.core.telemetry import log
+from decisiongraph.core.telemetry import log, metrics, on_behalf_of, span
 
 PULSE_EVERY = 1.0
 PULSE_LATE = 3.0
@@ -153,7 +153,22 @@ class Switchboard:
                     for name in list(self._listeners):
                         self._ring(name, [])
             elif isinstance(topic, str):
-                self._ring(topic, list(message.get("messages", ())))
+                self._hear(topic, message)
+
+    def _hear(self, topic: str, message: dict[str, Any]) -> None:
+        """A doorbell. One line each, not one per socket: who listens reads on its own account."""
+        metrics.socket_doorbells.inc()
+        messages, requests = list(message.get("messages", ())), list(message.get("requests", ()))
+        if not requests:
+            self._ring(topic, messages)
+            return
+        with on_behalf_of(requests), span("sockets.doorbell", message.get("traceparent", ""), topic=topic):
+            log.info("sockets.doorbell_heard", topic=topic, messages=messages, sockets=self.listening(topic))
+            self._ring(topic, messages)
+
+    def listening(self, topic: str) -> int:
+        """How many listen to a topic."""
+        return len(self._listeners.get(topic, ()))
 
     async def _hang_up(self, layer: Any) -> None:
         """Forget the connection; a layer that keeps a dead one would go on failing."""

@@ -25,8 +25,10 @@ from django.db import transaction
 from django.dispatch import Signal
 from django.utils.module_loading import import_string
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from decisiongraph.core.telemetry import log, metrics
+from decisiongraph.core.telemetry import NOBODY, Cause, cause, log, metrics
 
 published = Signal()
 """Rung in this process after commit with ``tenant_id, slug, topic, ident, message``: the one bell
@@ -76,7 +78,7 @@ def publish(tenant: HasSlug, topic: str, message: str, *, ident: str = "") -> No
 
 
 def _announce(tenant_id: int, slug: str, topic: str, ident: str, message: str) -> None:
-    sender().ring(public_topic(slug, topic, ident), message)
+    sender().ring(public_topic(slug, topic, ident), message, cause())
     published.send(sender=None, tenant_id=tenant_id, slug=slug, topic=topic, ident=ident, message=message)
 
 
@@ -101,10 +103,38 @@ async def _ring_through(layer: Any, doorbells: dict[str, dict[str, Any]]) -> Non
         await asyncio.wait_for(layer.group_send(group, message), SEND_TIMEOUT)
 
 
+def broker(address: str, *, seconds: float) -> Redis:
+    """A client that says within so many seconds that the broker is away.
+
+    Left to itself redis-py tries four times with growing pauses, three seconds in all. A connection of
+    before a restart is noticed without that, when it is taken out of the pool.
+    """
+    return Redis.from_url(address, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0))
+
+
 @cache
 def _broker(address: str, _pid: int) -> Redis:
     """The sender's own connection to where the layer lives, one per process."""
-    return Redis.from_url(address, socket_timeout=SEND_TIMEOUT, socket_connect_timeout=SEND_TIMEOUT)
+    return broker(address, seconds=SEND_TIMEOUT)
+
+
+class _Wanted:
+    """A dirty topic: what is to be said, and who made it dirty."""
+
+    __slots__ = ("cause", "messages")
+
+    def __init__(self) -> None:
+        self.messages: set[str] = set()
+        self.cause = NOBODY
+
+    def doorbell(self, topic: str) -> dict[str, Any]:
+        """The message that goes out; it names causes only when there are some."""
+        told: dict[str, Any] = {"type": "doorbell", "topic": topic, "messages": sorted(self.messages)}
+        if self.cause.requests:
+            told["requests"] = list(self.cause.requests)
+        if self.cause.parent:
+            told["traceparent"] = self.cause.parent
+        return told
 
 
 class Sender:
@@ -112,8 +142,8 @@ class Sender:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._topics: dict[str, set[str]] = {}
-        self._jobs: dict[tuple[str, str], float] = {}
+        self._topics: dict[str, _Wanted] = {}
+        self._jobs: dict[tuple[str, str], Cause] = {}
         self._last_sent: dict[str, float] = {}
         self._jobs_sent: dict[tuple[str, str], float] = {}
         self._paused_until = 0.0
@@ -124,22 +154,27 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="dg-sender", daemon=True)
         self._thread.start()
 
-    def ring(self, topic: str, message: str) -> None:
+    def ring(self, topic: str, message: str, why: Cause = NOBODY) -> None:
         """Mark a topic dirty. Never blocks on the broker."""
         with self._condition:
             if topic not in self._topics and len(self._topics) >= MAX_DIRTY:
                 metrics.hints_lost.inc()
                 return
-            self._topics.setdefault(topic, set()).add(message)
+            wanted = self._topics.get(topic)
+            if wanted is None:
+                wanted = self._topics[topic] = _Wanted()
+            wanted.messages.add(message)
+            wanted.cause = wanted.cause.joined(why)
             self._wake()
 
-    def job(self, name: str, arguments: dict[str, Any]) -> None:
+    def job(self, name: str, arguments: dict[str, Any], why: Cause = NOBODY) -> None:
         """Mark a background job wanted; the same job with the same arguments is sent once."""
         with self._condition:
             if len(self._jobs) >= MAX_DIRTY:
                 metrics.hints_lost.inc()
                 return
-            self._jobs.setdefault((name, json.dumps(arguments, sort_keys=True)), time.monotonic())
+            key = (name, json.dumps(arguments, sort_keys=True))
+            self._jobs[key] = self._jobs.get(key, NOBODY).joined(why)
             self._wake()
 
     def _wake(self) -> None:
@@ -148,9 +183,9 @@ class Sender:
             self._asleep = False
             self._condition.notify()
 
-    def _due(self, now: float) -> tuple[dict[str, set[str]], list[tuple[str, str]], float]:
+    def _due(self, now: float) -> tuple[dict[str, _Wanted], dict[tuple[str, str], Cause], float]:
         """What may be sent now, and how long to wait for the rest. Holds the condition."""
-        topics: dict[str, set[str]] = {}
+        topics: dict[str, _Wanted] = {}
         wait = 3600.0
         if self._topics:
             if now < self._paused_until:
@@ -163,7 +198,7 @@ class Sender:
                         self._last_sent[topic] = now
                     else:
                         wait = min(wait, due - now)
-        jobs: list[tuple[str, str]] = []
+        jobs: dict[tuple[str, str], Cause] = {}
         if self._jobs:
             if now < self._jobs_paused_until:
                 wait = min(wait, self._jobs_paused_until - now)
@@ -173,8 +208,7 @@ class Sender:
                 for key in list(self._jobs):
                     due = self._jobs_sent.get(key, 0.0) + JOB_INTERVAL
                     if due <= now:
-                        jobs.append(key)
-                        del self._jobs[key]
+                        jobs[key] = self._jobs.pop(key)
                         self._jobs_sent[key] = now
                     else:
                         wait = min(wait, due - now)
@@ -197,35 +231,42 @@ class Sender:
                     self._jobs_sent.clear()
             if jobs:
                 self._job_in_flight = True
-                self._pool.submit(self._send_jobs, jobs)
+                try:
+                    self._pool.submit(self._send_jobs, jobs)
+                except RuntimeError:  # the process is ending; beat finds the work in the database
+                    return
             if topics:
                 self._send_doorbells(topics)
                 self._paused_until = max(self._paused_until, time.monotonic() + ROUND)
 
-    def _send_doorbells(self, topics: dict[str, set[str]]) -> None:
+    def _send_doorbells(self, topics: dict[str, _Wanted]) -> None:
         try:
-            _ring(
-                {
-                    group_name(topic): {"type": "doorbell", "topic": topic, "messages": sorted(messages)}
-                    for topic, messages in topics.items()
-                }
-            )
+            _ring({group_name(topic): wanted.doorbell(topic) for topic, wanted in topics.items()})
             metrics.hints_sent.inc(len(topics))
         except Exception as error:  # the broker is away: keep the marks, try again after a pause
             metrics.hint_failures.inc()
             log.warning("bus.doorbell_failed", error=type(error).__name__, waiting=len(topics))
             with self._condition:
                 self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE
-                for topic, messages in topics.items():
-                    self._topics.setdefault(topic, set()).update(messages)
+                for topic, wanted in topics.items():
+                    meanwhile = self._topics.setdefault(topic, wanted)
+                    if meanwhile is not wanted:
+                        meanwhile.messages |= wanted.messages
+                        meanwhile.cause = wanted.cause.joined(meanwhile.cause)
 
-    def _send_jobs(self, jobs: list[tuple[str, str]]) -> None:
+    def alive(self) -> bool:
+        """Whether the thread still sends."""
+        return self._thread.is_alive()
+
+    def _send_jobs(self, jobs: dict[tuple[str, str], Cause]) -> None:
         app = import_string(settings.JOBS_APP)
         waiting = list(jobs)
         try:
             while waiting:
                 name, arguments = waiting[0]
-                app.send_task(name, kwargs=json.loads(arguments), retry=False)
+                why = jobs[waiting[0]]
+                headers = {"dg_requests": list(why.requests), "dg_traceparent": why.parent} if why != NOBODY else None
+                app.send_task(name, kwargs=json.loads(arguments), retry=False, headers=headers)
                 waiting.pop(0)
         except Exception as error:  # beat finds the work in the database again; this only delays
             metrics.hint_failures.inc()
@@ -233,7 +274,7 @@ class Sender:
             with self._condition:
                 self._jobs_paused_until = time.monotonic() + PAUSE_AFTER_FAILURE
                 for key in waiting:
-                    self._jobs.setdefault(key, time.monotonic())
+                    self._jobs[key] = jobs[key].joined(self._jobs.get(key, NOBODY))
         finally:
             with self._condition:
                 self._job_in_flight = False
@@ -254,3 +295,8 @@ def sender() -> Sender:
                 _sender = Sender()
                 _sender_pid = os.getpid()
     return _sender
+
+
+def sending() -> bool:
+    """Whether hints of this process get out; one that never had any counts."""
+    return _sender is None or _sender_pid != os.getpid() or _sender.alive()

@@ -28,9 +28,14 @@ class NavItem(NamedTuple):
 NAV: tuple[NavItem, ...] = (
     NavItem("overview", "Overview", "", "overview", "Observe", True),
     NavItem("traces", "Traces", "traces", "traces", "Observe", True),
+    NavItem("graph", "Graph", "graph", "graph", "Observe", False),
+    NavItem("cases", "Precedents", "precedents", "precedents", "Observe", False),
     NavItem("live", "Live", "live", "live", "Observe", True),
     NavItem("projections", "Projections", "projections", "projections", "Operate", False),
-    NavItem("replays", "Replays", "replays", "replays", "Operate", True),
+    NavItem("replays", "Replays", "replays", "replays", "Operate", False),
+    NavItem("approvals", "Approvals", "approvals", "approvals", "Decide", True),
+    NavItem("exceptions", "Exceptions", "exceptions", "exceptions", "Decide", False),
+    NavItem("incidents", "Incidents", "incidents", "incidents", "Decide", False),
     NavItem("settings", "Settings", "settings", "settings", "Settings", False),
 )
 

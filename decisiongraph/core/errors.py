@@ -40,6 +40,8 @@ class Problem(Exception):
         self.errors = list(errors)
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+        self.written_down = False
+        """Whether the audit log has this refusal already."""
 
     def as_json(self, request_id: str = "") -> dict[str, Any]:
         """The body of the response."""

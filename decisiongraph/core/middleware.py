@@ -6,21 +6,34 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from decisiongraph.core.api import as_problem, error_title, problem_response
 from decisiongraph.core.errors import Problem
-from decisiongraph.core.telemetry import log, metrics
+from decisiongraph.core.telemetry import log, metrics, on_behalf_of, span
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 
 
+SAFE = (
+    ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+"""What every answer says to browsers; pages bring a policy of their own."""
+_NOTHING: dict[str, str] = {}
+
+
 class RequestMiddleware:
-    """Outermost: gives the request an id, turns any exception into an answer, measures."""
+    """Outermost: gives the request an id, turns any exception into an answer, measures.
+
+    What a door has put into ``request.answer_headers`` goes with every answer.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -32,13 +45,20 @@ class RequestMiddleware:
         request.request_id = request_id  # type: ignore[attr-defined]
         # django-structlog takes the id from the header and would otherwise make a second one.
         request.META["HTTP_X_REQUEST_ID"] = request_id
-        structlog.contextvars.bind_contextvars(request_id=request_id)
         started = time.perf_counter()
-        try:
-            response = self.get_response(request)
-        finally:
-            structlog.contextvars.clear_contextvars()
+        parent = request.META.get("HTTP_TRACEPARENT", "")
+        with on_behalf_of([request_id]), span("http.request", parent, request_id=request_id) as opened:
+            try:
+                response = self.get_response(request)
+            finally:
+                structlog.contextvars.clear_contextvars()
+            if opened is not None:
+                _describe(opened, request, response)
         response["X-Request-ID"] = request_id
+        for name, value in SAFE:
+            response.setdefault(name, value)
+        for name, value in getattr(request, "answer_headers", _NOTHING).items():
+            response[name] = value
         match = request.resolver_match
         metrics.requests.labels(
             request.method if request.method in METHODS else "OTHER",
@@ -50,6 +70,15 @@ class RequestMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Refusals and broken connections of pages; the API has its own handler."""
         return failed(request, error)
+
+
+def _describe(opened: Any, request: HttpRequest, response: HttpResponse) -> None:
+    """What a trace viewer shows of a request: the route, never the address with its ids."""
+    route = request.resolver_match.route if request.resolver_match else "unmatched"
+    opened.update_name(f"{request.method} {route}")
+    opened.set_attribute("http.request.method", request.method or "")
+    opened.set_attribute("http.route", route)
+    opened.set_attribute("http.response.status_code", response.status_code)
 
 
 def failed(request: HttpRequest, error: BaseException | None) -> HttpResponse:
@@ -69,6 +98,8 @@ def refuse(request: HttpRequest, problem: Problem) -> HttpResponse:
     request_id = getattr(request, "request_id", "")
     if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
         return problem_response(problem, request_id)
+    if "go" in problem.extra:  # there is a page where the person can mend this
+        return HttpResponseRedirect(problem.extra["go"])
     template = f"errors/{problem.status if problem.status in PAGES else 500}.html"
     context = {"problem": problem, "title": error_title(problem.status), "request_id": request_id}
     if problem.status >= 500:

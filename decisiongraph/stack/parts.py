@@ -41,7 +41,9 @@ def parts(port: int, state: Path) -> list[Part]:
         Part("web", [*WEB, "--host", "127.0.0.1", "--port", str(port)], 10.0),
         Part("sockets", [*SOCKETS, "-b", "127.0.0.1", "-p", str(port + 1)], 10.0),
         Part("worker", WORKER, 15.0),
+        Part("deliver", DELIVER, 15.0),
         Part("replay", REPLAY, 15.0),
+        Part("learn", LEARN, 15.0),
         Part("beat", [*BEAT, "--schedule", str(state / "beat.schedule")], 5.0),
     ]
 
@@ -59,11 +61,17 @@ WEB += [
     "decisiongraph.wsgi:application",
 ]
 SOCKETS = [*PYTHON, "daphne", "--websocket_timeout", "-1", "--application-close-timeout", "5"]
+# A frame of a client is a topic and a number (at most 16 KiB, said in words); what is far beyond is not even kept.
+SOCKETS += ["--websocket-max-message-size", "65536", "--websocket-max-frame-size", "65536"]
 SOCKETS += ["decisiongraph.asgi:application"]
 CELERY = [*PYTHON, "celery", "-A", "decisiongraph.celery:app"]
 WORKER_OPTIONS = ["--loglevel", "INFO", "--concurrency", "2", "--without-gossip", "--without-mingle"]
-WORKER = [*CELERY, "worker", *WORKER_OPTIONS, "-n", "worker@%h", "-Q", "project,timers,deliver,default"]
+WORKER = [*CELERY, "worker", *WORKER_OPTIONS, "-n", "worker@%h", "-Q", "project,timers,default"]
+# Other people's servers may take their time: they never hold up a projection or a timer.
+DELIVER = [*CELERY, "worker", *WORKER_OPTIONS, "-n", "deliver@%h", "-Q", "deliver"]
 REPLAY = [*CELERY, "worker", *WORKER_OPTIONS, "-n", "replay@%h", "-Q", "replay"]
+LEARN = [*CELERY, "worker", "--loglevel", "INFO", "--pool", "solo", "--without-gossip", "--without-mingle"]
+LEARN += ["-n", "learn@%h", "-Q", "learn"]
 BEAT = [*CELERY, "beat", "--loglevel", "INFO", "--pidfile="]
 
 

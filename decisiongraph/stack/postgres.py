@@ -24,13 +24,24 @@ SOCKET_PATH_LIMIT = 100
 
 SOCKET_NAME = ".s.PGSQL.5432"
 
+
+def shared_buffers() -> str:
+    """An eighth of the memory, between 128 MB and 1 GB.
+
+    A rebuild writes a second generation beside the live one and compares the two: where they do not fit,
+    every batch waits for pages to be written out (BPI 2012: 240 MB of edges alone).
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{max(128, min(1024, memory // 8 // 2**20))}MB"
+
+
 SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
+    "shared_buffers": shared_buffers(),
+    "effective_cache_size": "2GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",

@@ -11,6 +11,7 @@ import functools
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -161,6 +162,8 @@ def child_environment(environ: Mapping[str, str], state: Path, port: int) -> dic
         MARK: str(state),
         "DJANGO_SETTINGS_MODULE": "decisiongraph.settings",
         "PYTHONUNBUFFERED": "1",
+        # Without it, /metrics would tell only of the web process that answers it.
+        "PROMETHEUS_MULTIPROC_DIR": str(state / "metrics"),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), environ.get("PYTHONPATH", "")])),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "/usr/bin:/bin")]),
     }
@@ -183,6 +186,8 @@ def start(running: list[Watched], state: Path, port: int, environ: Mapping[str, 
         running.append(Watched("broker", again, logs / "broker.log", grace=10.0))
         running[-1].take(*up.broker)
     child = child_environment(environ, state, port)
+    shutil.rmtree(state / "metrics", ignore_errors=True)  # figures of processes that are long gone
+    (state / "metrics").mkdir()
     manage(["migrate", "--skip-checks", "--no-input", "--verbosity", "0"], state, child)
     logins = manage(["seed_demo"], state, child)
     for part in parts(port, state):

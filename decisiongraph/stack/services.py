@@ -108,6 +108,7 @@ def down(environ: Mapping[str, str]) -> None:
             broker.stop(where.socket_dir)
         if where.embedded_database:
             postgres.stop(where.data_dir)
+    _detached[:] = [(pid, child) for pid, child in _detached if child is not None and child.poll() is None]
 
 
 def erase(environ: Mapping[str, str]) -> None:

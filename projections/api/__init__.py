@@ -1,6 +1,8 @@
 """The projections over HTTP."""
 
 from projections.api.care import DeadLetterRetry, DeadLetters, DeadLetterSkip, DigestsView
+from projections.api.lists import ExportCancel, ExportDetail, ExportFile, Exports, ViewDetail, Views
+from projections.api.precedents import PrecedentRadar, PrecedentSearch
 from projections.api.views import GraphEdges, GraphSubgraph, Precedents, TraceDetail, Traces
 
 __all__ = [
@@ -8,9 +10,17 @@ __all__ = [
     "DeadLetterSkip",
     "DeadLetters",
     "DigestsView",
+    "ExportCancel",
+    "ExportDetail",
+    "ExportFile",
+    "Exports",
     "GraphEdges",
     "GraphSubgraph",
+    "PrecedentRadar",
+    "PrecedentSearch",
     "Precedents",
     "TraceDetail",
     "Traces",
+    "ViewDetail",
+    "Views",
 ]

@@ -103,6 +103,7 @@ SUBGRAPH = obj(
         "omitted_nodes": INT,
         "omitted_edges": INT,
         "unread": BOOL,
+        "hubs": array(obj({"key": STR, "edges": INT})),
         "degraded": DEGRADED,
     }
 )

@@ -10,6 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import AwareDatetime, BaseModel, Field, field_validator
 from rest_framework.response import Response
 
+from decisiongraph.core import clock
 from decisiongraph.core.api import (
     ProjectionQuery,
     Query,
@@ -24,6 +25,7 @@ from projections import selectors
 from projections.api import schemas
 from projections.domain.graph import EDGE_TYPES, MAX_DEPTH, MAX_NODES, NODE_PARTS
 from projections.domain.precedents import PrecedentFilter
+from projections.domain.query import NAMES, wrong_value
 from tenants.access import TenantRequest
 
 MAX_SEQ = 2**53 - 1
@@ -34,6 +36,12 @@ REFUSALS = (400, 401, 403, 409)
 def freshness(query: BaseModel) -> dict[str, Any]:
     """The two parameters of a projection read, for a selector."""
     return {"min_log_seq": getattr(query, "min_log_seq", None), "wait_ms": getattr(query, "wait_ms", 0)}
+
+
+Q_WORDS = (
+    'The search bar\'s language: `workflow:loan outcome:failure after:2026-01-01 "free text"`. Filters may be given '
+    "here or as parameters, each once. Words are looked for in id, title, entity, reasons, facts and summary."
+)
 
 
 class TracesQuery(ProjectionQuery):
@@ -48,7 +56,7 @@ class TracesQuery(ProjectionQuery):
     after: AwareDatetime | None = None
     before: AwareDatetime | None = None
     q: Text | None = None
-    kind: Literal["decision", "review", "all"] = "decision"
+    kind: Literal["decision", "review", "all"] | None = None
     sort: Literal["-last", "last", "-started", "started"] = "-last"
 
     @field_validator("entity", "actor")
@@ -79,7 +87,7 @@ class Traces(TenantAPIView):
             OpenApiParameter("actor", OpenApiTypes.STR, description="`<type>/<id>` of anybody who took part."),
             OpenApiParameter("after", OpenApiTypes.DATETIME, description="Started at or after."),
             OpenApiParameter("before", OpenApiTypes.DATETIME, description="Started before."),
-            OpenApiParameter("q", OpenApiTypes.STR, description="Part of id, title, workflow or entity."),
+            OpenApiParameter("q", OpenApiTypes.STR, description=Q_WORDS),
             OpenApiParameter("kind", OpenApiTypes.STR, enum=["decision", "review", "all"], default="decision"),
             OpenApiParameter("sort", OpenApiTypes.STR, enum=list(selectors.SORTS), default="-last"),
         ],
@@ -93,18 +101,7 @@ class Traces(TenantAPIView):
         query = query_params(request, TracesQuery)
         found = selectors.trace_list(
             request.tenant,
-            selectors.TraceFilter(
-                workflow=query.workflow,
-                outcome=query.outcome,
-                status=query.status,
-                entity=_pair_of(query.entity),
-                policy=query.policy,
-                actor=query.actor,
-                after=query.after,
-                before=query.before,
-                q=query.q,
-                kind=None if query.kind == "all" else query.kind,
-            ),
+            trace_filter(query),
             sort=query.sort,
             position=_trace_position(query),
             limit=query.limit,
@@ -119,11 +116,24 @@ class Traces(TenantAPIView):
         )
 
 
-def _pair_of(value: str | None) -> tuple[str, str] | None:
-    if value is None:
-        return None
-    first, _, second = value.partition("/")
-    return first, second
+def trace_filter(query: TracesQuery) -> selectors.TraceFilter:
+    """What the parameters ask for, those inside ``q`` among them. 400 where both say the same thing."""
+    found = selectors.checked(query.q or "")
+    given = {
+        name: str(value) if isinstance(value, str) else value.isoformat()
+        for name in NAMES
+        if (value := getattr(query, name, None)) is not None
+    }
+    for name in given:
+        if found.get(name) is not None:
+            raise invalid(
+                name, "query.repeated_filter", f"{name} is given in `q` and as a parameter. Leave one of them out."
+            )
+        if wrong := wrong_value(name, given[name]):
+            raise invalid(name, "query.invalid_parameter", wrong)
+    filters = {**dict(found.filters), **given}
+    whole = found._replace(filters=tuple((name, filters[name]) for name in NAMES if name in filters))
+    return selectors.TraceFilter.of(whole, now=clock.now())
 
 
 def _trace_cursor(row: Any, sort: str) -> str:
@@ -213,6 +223,7 @@ class SubgraphQuery(WaitQuery):
     edge_types: str | None = Field(default=None, max_length=1000)
     max_nodes: int = Field(default=200, ge=1, le=MAX_NODES)
     as_of: int | None = Field(default=None, ge=0, le=MAX_SEQ)
+    prefer: Literal["earliest", "latest"] = "earliest"
 
 
 class GraphSubgraph(TenantAPIView):
@@ -231,6 +242,13 @@ class GraphSubgraph(TenantAPIView):
             OpenApiParameter("edge_types", OpenApiTypes.STR, description="Separated by commas."),
             OpenApiParameter("max_nodes", {"type": "integer", "minimum": 1, "maximum": MAX_NODES, "default": 200}),
             OpenApiParameter("as_of", OpenApiTypes.INT64, description="The graph as it was at this `log_seq`."),
+            OpenApiParameter(
+                "prefer",
+                OpenApiTypes.STR,
+                enum=["earliest", "latest"],
+                default="earliest",
+                description="Which neighbours of a node with too many come first: by `log_seq` of the edge.",
+            ),
             *WAIT_PARAMETERS,
             *schemas.FRESHNESS,
         ],
@@ -239,7 +257,12 @@ class GraphSubgraph(TenantAPIView):
         ),
     )
     def get(self, request: TenantRequest) -> Response:
-        """Nodes and edges around one node, breadth first; the same log always answers the same."""
+        """Nodes and edges around one node, breadth first; the same log always answers the same.
+
+        `truncated` says that something within `depth` is missing: `omitted_nodes` had no room below `max_nodes`,
+        and `hubs` names nodes of which not every edge was read, with how many they have (at most 20 hubs, each
+        counted to 20,000 each way). With `unread` the two counts of omissions are lower bounds.
+        """
         query = query_params(request, SubgraphQuery)
         found = selectors.subgraph(
             request.tenant,
@@ -249,6 +272,7 @@ class GraphSubgraph(TenantAPIView):
             edge_types=_names(query.edge_types, EDGE_TYPES, "edge_types"),
             max_nodes=query.max_nodes,
             as_of=query.as_of,
+            newest=query.prefer == "latest",
             **freshness(query),
         )
         return Response(found.as_json(), headers=found.reading.headers())
@@ -277,7 +301,7 @@ class GraphEdges(TenantAPIView):
             *schemas.FRESHNESS,
         ],
         responses=openapi.responses(
-            {200: (schemas.degradable_page(schemas.EDGE), "Edges in log order.")}, refusals=REFUSALS
+            {200: (schemas.degradable_page(schemas.EDGE), "Edges in log order.")}, refusals=(*REFUSALS, 404)
         ),
     )
     def get(self, request: TenantRequest) -> Response:

@@ -319,11 +319,13 @@ def _producers(look: Look) -> dict[str, Any]:
     }
 
 
-QUEUE_WORDS = {"project": "fold", "replay": "replay"}
+QUEUE_WORDS = {"project": "fold", "replay": "replay", "learn": "learn"}
 SLICE_WORDS = {
     "projections.catch_up": "folding",
     "projections.scrub": "checking digests",
     "projections.tick": "looking who lags",
+    "projections.learn": "learning situations",
+    "projections.learn_all": "looking what was finished",
     "traces.roll_up": "counting arrivals",
     "replays.tick": "looking for waiting replays",
     "replays.run": "replaying",

@@ -13,11 +13,13 @@ from pydantic import Field
 from decisiongraph.core.api import Query, query_params
 from decisiongraph.core.console import NAV
 from projections import selectors
+from projections.domain.query import MAX_TEXTS, Text
 from projections.models import TraceSummary
 from projections.selectors import TraceFilter
 from tenants.access import console_view
 from tenants.models import Tenant
 from traces import selectors as log
+from traces.domain.envelope import REVIEW_PREFIX
 
 FOUND = 6
 """Traces shown at most."""
@@ -47,6 +49,11 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "Parked traces", "retry or skip what a rule refused", "projections#parked", "projections", "operate", "dead"
     ),
+    Action("Decide what waits", "approvals of my group", "approvals?view=group", "approvals", "review", "reject"),
+    Action("Overdue approvals", "the oldest first", "approvals?view=all&status=overdue", "approvals", "read", "late"),
+    Action("Ask for an exception", "from a policy", "exceptions#ask", "exceptions", "read", "request waiver"),
+    Action("Report an incident", "something went wrong", "incidents#report", "incidents", "read", "problem open"),
+    Action("Service levels", "deadlines, escalations, try on the past", "settings/sla", "approvals", "read", "sla"),
     Action("Refused events", "what producers sent in vain", "refusals", "incidents", "read", "errors ingest"),
     Action("Create a token", "for an agent or a service", "settings/tokens", "key", "admin", "api secret"),
     Action("Invite a member", "by a one-time link", "settings/members", "people", "admin", "user person role"),
@@ -98,7 +105,9 @@ def _traces(tenant: Tenant, text: str) -> list[dict[str, Any]]:
     rows = {row.key: row for row in selectors.trace_rows(tenant, ids)}
     found = [_trace(listing, ident, rows.get(ident)) for ident in ids]
     if len(found) < FOUND:
-        wanted = TraceFilter(q=text, kind=None)
+        # whoever looks for an approval means the approval, not the trace its events lie in
+        shown = None if text.startswith(REVIEW_PREFIX) else "decision"
+        wanted = TraceFilter(texts=tuple(Text(word, False) for word in text.split()[:MAX_TEXTS]), kind=shown)
         for row in selectors.trace_list(tenant, wanted, limit=FOUND).rows:
             if row.key not in ids and len(found) < FOUND:
                 found.append(_trace(listing, row.key, row))

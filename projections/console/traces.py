@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from decisiongraph.core import clock
 from decisiongraph.core.api import Query, decode_cursor, encode_cursor, query_params
@@ -19,8 +19,23 @@ from decisiongraph.core.bus import public_topic
 from decisiongraph.core.console import page
 from decisiongraph.core.errors import Problem
 from projections import selectors
-from projections.models import TraceSummary, moment
-from projections.selectors import Reading, TraceFilter
+from projections.console.lists import SHOWN, panel, view_url
+from projections.domain import columns as choices
+from projections.domain import query as language
+from projections.domain.query import (
+    MAX_LENGTH,
+    NAMES,
+    OUTCOMES,
+    STATUSES,
+    Parsed,
+    instant,
+    parse,
+    text_of,
+    texts_of,
+    wrong_value,
+)
+from projections.models import SavedView, TraceSummary, moment
+from projections.selectors import Kept, Reading, TraceFilter
 from tenants.access import console_view
 from tenants.models import Tenant
 from traces import selectors as log
@@ -32,16 +47,9 @@ ARRIVALS = 999
 FAR = 100
 """Events behind the log from which the list says so: a few are always on their way."""
 
-KEYS = ("workflow", "outcome", "status", "entity", "policy", "actor", "after", "before", "range", "kind")
-"""What the search bar completes: ``key:value``."""
-OUTCOMES = ("success", "failure", "abandoned")
-STATUSES = ("open", "finished")
-RANGES = {
-    "1h": (timedelta(hours=1), "Last hour"),
-    "24h": (timedelta(days=1), "Last 24 hours"),
-    "7d": (timedelta(days=7), "Last 7 days"),
-    "30d": (timedelta(days=30), "Last 30 days"),
-}
+KEYS = tuple(NAMES)
+"""The filters of an address, as the search bar names them."""
+RANGE_WORDS = {"1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
 SORTS = {
     "-last": "Moved last",
     "last": "Moved longest ago",
@@ -54,7 +62,7 @@ KINDS = {"decision": "Decisions", "review": "Reviews", "all": "Decisions and rev
 class TracesQuery(Query):
     """Everything a link to the list says. Empty fields of its form are no filters."""
 
-    q: str = Field(default="", max_length=400)
+    q: str = Field(default="", max_length=MAX_LENGTH)
     workflow: str = Field(default="", max_length=200)
     outcome: Literal["", "success", "failure", "abandoned"] = ""
     status: Literal["", "open", "finished"] = ""
@@ -66,53 +74,34 @@ class TracesQuery(Query):
     range: Literal["", "1h", "24h", "7d", "30d"] = ""
     kind: Literal["", "decision", "review", "all"] = ""
     sort: Literal["", "-last", "last", "-started", "started"] = ""
+    columns: str = Field(default="", max_length=300)
+    """Names with commas between; empty: what the person chose, else the usual ones."""
+    live: Literal["", "1"] = ""
+    """Rows that match come in by themselves."""
     cursor: str | None = Field(default=None, max_length=1000)
-    part: Literal["list", "news", "names"] | None = None
+    part: Literal["list", "news"] | None = None
     since: int | None = Field(default=None, ge=0, le=2**53)
     """The position of the projection when the page was read."""
     theme: str = ""
 
-    @field_validator("after", "before")
+    @field_validator("columns")
     @classmethod
-    def _a_time(cls, text: str) -> str:
-        if text and instant(text) is None:
-            raise ValueError("write a day like 2026-03-14 or a time like 2026-03-14T09:30")
+    def _known_columns(cls, text: str) -> str:
+        return choices.text_of(choices.from_text(text)) if text else ""
+
+    @field_validator("entity", "actor", "after", "before")
+    @classmethod
+    def _a_value(cls, text: str, info: ValidationInfo) -> str:
+        if text and (wrong := wrong_value(str(info.field_name), text)):
+            raise ValueError(wrong)
         return text
 
 
-def instant(text: str) -> datetime | None:
-    """A day or a time, in UTC unless it says otherwise; None when it is neither."""
-    try:
-        if len(text) == 10:
-            return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+class CompletionQuery(Query):
+    """What stands before the cursor."""
 
-
-class Typed(NamedTuple):
-    """What a person typed into the search bar."""
-
-    filters: dict[str, str]
-    rest: str
-
-
-def typed(text: str) -> Typed:
-    """``workflow:renewal outcome:failure "free text"`` taken apart; unknown keys are free text."""
-    try:
-        words = shlex.split(text, posix=True)
-    except ValueError:
-        words = text.split()
-    filters: dict[str, str] = {}
-    rest: list[str] = []
-    for word in words:
-        key, colon, value = word.partition(":")
-        if colon and value and key in KEYS and key not in filters:
-            filters[key] = value
-        else:
-            rest.append(word)
-    return Typed(filters, " ".join(rest))
+    part: Literal["complete"]
+    q: str = Field(default="", max_length=MAX_LENGTH)
 
 
 @console_view("read")
@@ -121,66 +110,94 @@ def traces(request: Any) -> HttpResponse:
     """The list; ``part=list`` answers its rows, ``part=news`` what came since."""
     tenant: Tenant = request.tenant
     base = f"/t/{tenant.slug}/traces"
-    found = typed(request.GET.get("q", ""))
-    if found.filters:
+    text = request.GET.get("q", "")
+    if request.GET.get("part") == "complete":
+        return _completed(request, tenant, text)
+    parsed = parse(text)
+    if not parsed.faults and parsed.query.filters:
         # What was typed becomes part of the address, so that the page can be sent as a link.
         kept = {name: value for name, value in request.GET.items() if value and name not in ("q", "cursor")}
-        if found.rest:
-            kept["q"] = found.rest
-        return HttpResponseRedirect(f"{base}?{urlencode(kept | found.filters)}")
+        if parsed.query.texts:
+            kept["q"] = texts_of(parsed.query.texts)
+        return HttpResponseRedirect(f"{base}?{urlencode(kept | dict(parsed.query.filters))}")
+    if parsed.faults:
+        return _refused(request, tenant, text, parsed)
     query = query_params(request, TracesQuery)
-    wanted = _filter(query)
-    if query.part == "names":
-        # What completes the search bar, asked for when somebody begins to type.
-        shown = {"workflows": selectors.workflows(tenant), "outcomes": OUTCOMES, "statuses": STATUSES}
-        response = render(request, "projections/traces.html#names", shown)
-    elif query.part == "news":
+    wanted = _filter(query, parsed.query)
+    if query.part == "news":
         response = render(request, "projections/traces.html#news", _news(tenant, query, wanted))
     else:
-        shown = _list(tenant, query, wanted)
+        named = choices.from_text(query.columns) if query.columns else ()
         if query.part == "list":
-            response = render(request, "projections/traces.html#list", shown)
+            if query.since is not None and not _came(tenant, query, wanted):
+                return HttpResponse(status=204)  # what is on the page is still what there is
+            columns = named or selectors.chosen_columns(tenant, request.principal)
+            response = render(request, "projections/traces.html#list", _list(tenant, query, wanted, columns))
+            # another choice of columns, or live tail on or off, is another address
+            response["HX-Replace-Url"] = _address(tenant, query, cursor=query.cursor)
         else:
-            crumbs = [{"label": tenant.slug, "url": f"/t/{tenant.slug}/"}, {"label": "Traces", "url": base}]
-            shown |= _form(tenant, query) | {"crumbs": crumbs}
+            beside = selectors.kept(tenant, request.principal, limit=SHOWN)
+            shown = _list(tenant, query, wanted, named or beside.columns)
+            shown |= _form(request, query, parsed.query, beside) | _crumbs(tenant)
             response = render(request, "projections/traces.html", page(request, "traces", **shown))
     patch_vary_headers(response, ("HX-Request",))
     return response
 
 
-def _filter(query: TracesQuery) -> TraceFilter:
-    after = instant(query.after) if query.after else None
-    if query.range:
-        begin = clock.now() - RANGES[query.range][0]
-        after = max(after, begin) if after else begin
-    entity: tuple[str, str] | None = None
-    if query.entity:
-        kind, slash, ident = query.entity.partition("/")
-        if not slash or not kind or not ident:
-            raise Problem("query.invalid_parameter", 400, "Write an entity as type/id, for example account/acct-1.")
-        entity = (kind, ident)
-    return TraceFilter(
-        workflow=query.workflow or None,
-        outcome=query.outcome or None,
-        status=query.status or None,
-        entity=entity,
-        policy=query.policy or None,
-        actor=query.actor or None,
-        after=after,
-        before=instant(query.before) if query.before else None,
-        q=query.q.strip() or None,
-        kind=None if query.kind == "all" else query.kind or "decision",
+def _view(tenant: Tenant, request: Any, view: SavedView) -> dict[str, Any]:
+    base = f"/t/{tenant.slug}"
+    return {
+        "name": view.name,
+        "shared": view.shared,
+        "url": view_url(tenant.slug, view),
+        "query": view.query,
+        "delete_url": f"{base}/views/{view.pk}/delete" if not view.shared or request.principal.may("operate") else "",
+    }
+
+
+def _crumbs(tenant: Tenant) -> dict[str, Any]:
+    base = f"/t/{tenant.slug}/"
+    return {"crumbs": [{"label": tenant.slug, "url": base}, {"label": "Traces", "url": base + "traces"}]}
+
+
+def _completed(request: Any, tenant: Tenant, text: str) -> HttpResponse:
+    """What may follow the text before the cursor."""
+    checked = query_params(request, CompletionQuery)
+    shown = {"suggestions": selectors.suggestions(tenant, checked.q, now=clock.now())}
+    return render(request, "components/completion.html", shown)
+
+
+def _refused(request: Any, tenant: Tenant, text: str, parsed: Parsed) -> HttpResponse:
+    """The page with what is wrong marked under the bar, and nothing listed."""
+    first = parsed.faults[0]
+    marked = {"before": text[: first.start], "part": text[first.start : first.end], "after": text[first.end :]}
+    values = {name: value for name, value in request.GET.items() if name in TracesQuery.model_fields and name != "q"}
+    query = query_params(request, TracesQuery) if len(text) <= MAX_LENGTH else TracesQuery.model_validate(values)
+    shown = (
+        _form(request, query, parsed.query, selectors.kept(tenant, request.principal, limit=SHOWN))
+        | _crumbs(tenant)
+        | {"faults": parsed.faults, "marked": marked, "typed": text}
     )
+    return render(request, "projections/traces.html", page(request, "traces", **shown), status=400)
+
+
+def _whole(query: TracesQuery, typed: language.Query) -> language.Query:
+    """The filters of the address and the texts of the bar as one query."""
+    return typed._replace(filters=tuple((name, value) for name in NAMES if (value := getattr(query, name))))
+
+
+def _filter(query: TracesQuery, typed: language.Query) -> TraceFilter:
+    return TraceFilter.of(_whole(query, typed), now=clock.now())
 
 
 def _address(tenant: Tenant, query: TracesQuery, **changes: Any) -> str:
-    names = ("q", *KEYS, "sort")
+    names = ("q", *KEYS, "sort", "columns", "live")
     values = {name: getattr(query, name) for name in names} | changes
     text = urlencode({name: value for name, value in values.items() if value not in ("", None)})
     return f"/t/{tenant.slug}/traces" + (f"?{text}" if text else "")
 
 
-def _list(tenant: Tenant, query: TracesQuery, wanted: TraceFilter) -> dict[str, Any]:
+def _list(tenant: Tenant, query: TracesQuery, wanted: TraceFilter, columns: Sequence[str]) -> dict[str, Any]:
     sort = query.sort or "-last"
     falls_on_time = sort.endswith("started")
     position = None
@@ -197,24 +214,70 @@ def _list(tenant: Tenant, query: TracesQuery, wanted: TraceFilter) -> dict[str, 
         text = value.isoformat() if isinstance(value, datetime) else value
         next_url = _address(tenant, query, cursor=encode_cursor(text, tie))
     reading = found.reading
+    # Read again whole although nothing came: what the page says of its state, and rows that may leave by themselves.
+    restless = reading.lag > FAR or reading.parked or wanted.status == "open"
     filtered = any(getattr(query, name) for name in ("q", *KEYS))
     exact = ""
-    if not rows and wanted.q and log.trace_states(tenant, [wanted.q]):
-        exact = f"/t/{tenant.slug}/traces/{quote(wanted.q, safe='')}"
+    ident = wanted.texts[0].text if len(wanted.texts) == 1 else ""
+    if not rows and ident and log.trace_states(tenant, [ident]):
+        exact = f"/t/{tenant.slug}/traces/{quote(ident, safe='')}"
     return {
         "exact_url": exact,
+        "found": found.found if wanted.texts and rows else "",
         "traces": [_row(tenant, row, reading) for row in rows],
         "next_url": next_url,
         "first_url": _address(tenant, query) if query.cursor else "",
         "far": FAR,
         "first_page": query.cursor is None,
         "filtered": filtered,
-        "clear_url": f"/t/{tenant.slug}/traces",
+        "chips": _chips(tenant, query),
+        "clear_url": _clear(tenant, query),
+        **_reading_in(tenant, query, columns, follows=query.cursor is None and sort.startswith("-")),
         "head": reading.head,
         "reading": reading,
         "parked": list(reading.parked[:3]),
         "topic": public_topic(tenant.slug, "projection_health"),
         **_fresh(tenant, query, reading.cursor),
+        "tail_url": _address(tenant, query, part="list", since=None if restless else reading.cursor),
+    }
+
+
+def _chips(tenant: Tenant, query: TracesQuery) -> list[dict[str, str]]:
+    """The filters in force, each with the address without it."""
+    words = {"outcome": "outcome", "status": "status", "range": "started"}
+    chips = []
+    for name in KEYS:
+        value = getattr(query, name)
+        if value:
+            label = RANGE_WORDS[value] if name == "range" else KINDS[value] if name == "kind" else value
+            chips.append({"label": words.get(name, name), "value": label, "url": _address(tenant, query, **{name: ""})})
+    if query.q:
+        chips.append({"label": "text", "value": query.q, "url": _address(tenant, query, q="")})
+    return chips
+
+
+def _clear(tenant: Tenant, query: TracesQuery) -> str:
+    """The address without its filters."""
+    return _address(tenant, TracesQuery(columns=query.columns, live=query.live))
+
+
+def _reading_in(tenant: Tenant, query: TracesQuery, columns: Sequence[str], *, follows: bool) -> dict[str, Any]:
+    """The columns of the list and whether rows come in by themselves; ``follows``: the newest stand on top."""
+    shown = tuple(columns) or choices.DEFAULT
+    live = query.live == "1"
+    other = _address(tenant, query, live="" if live else "1", cursor=query.cursor)
+    return {
+        "columns": shown,
+        "query": query,
+        "sort_words": SORTS[query.sort or "-last"],
+        "columns_text": choices.text_of(shown),
+        "all_shown": shown != choices.DEFAULT,
+        "live": live,
+        "follows": follows,
+        "following": live and follows,
+        "live_url": other,
+        "live_part": other + ("&" if "?" in other else "?") + "part=list",
+        "at": _address(tenant, query, cursor=query.cursor).partition("?")[2],
     }
 
 
@@ -238,6 +301,12 @@ def _news(tenant: Tenant, query: TracesQuery, wanted: TraceFilter) -> dict[str, 
         "first_page": query.cursor is None,
         **_fresh(tenant, query, query.since or 0),
     }
+
+
+def _came(tenant: Tenant, query: TracesQuery, wanted: TraceFilter) -> bool:
+    """Whether a list read at ``since`` would be another one now."""
+    began, moved, reading = selectors.trace_arrivals(tenant, wanted, since=query.since or 0, limit=1)
+    return bool(began or moved) or reading.lag > FAR
 
 
 def _fresh(tenant: Tenant, query: TracesQuery, since: int) -> dict[str, str]:
@@ -268,29 +337,30 @@ def _row(tenant: Tenant, row: TraceSummary, reading: Reading) -> dict[str, Any]:
         "last_policy": row.last_policy_decision,
         "duration": lasted if row.status == "finished" else None,
         "last_at": row.last_event_at,
+        "started_at": row.started_at,
+        "actors": row.actors,
+        "waiting": waiting,
+        "actions": row.actions_committed,
+        "failed": row.actions_failed,
+        "summary": row.summary or "",
         "parked": reading.covers_parked(row.key),
     }
 
 
-def _form(tenant: Tenant, query: TracesQuery) -> dict[str, Any]:
-    words = {"outcome": "outcome", "status": "status", "range": "started"}
-    chips = []
-    for name in KEYS:
-        value = getattr(query, name)
-        if value:
-            label = RANGES[value][1] if name == "range" else KINDS[value] if name == "kind" else value
-            chips.append({"label": words.get(name, name), "value": label, "url": _address(tenant, query, **{name: ""})})
-    if query.q:
-        chips.append({"label": "text", "value": query.q, "url": _address(tenant, query, q="")})
+def _form(request: Any, query: TracesQuery, typed: language.Query, kept: Kept) -> dict[str, Any]:
+    tenant: Tenant = request.tenant
     return {
         "query": query,
-        "chips": chips,
         "outcomes": OUTCOMES,
         "statuses": STATUSES,
-        "ranges": [(key, label) for key, (_, label) in RANGES.items()],
+        "ranges": list(RANGE_WORDS.items()),
         "sorts": list(SORTS.items()),
         "kinds": list(KINDS.items()),
         "sort": query.sort or "-last",
-        "names_url": f"/t/{tenant.slug}/traces?part=names",
-        "detailed": any(getattr(query, name) for name in ("entity", "policy", "actor", "after", "before", "kind")),
+        "query_text": text_of(_whole(query, typed)),
+        "all_columns": [(name, known.label, name == choices.FIXED) for name, known in choices.COLUMNS.items()],
+        "columns_url": f"/t/{tenant.slug}/columns",
+        "views": [_view(tenant, request, view) for view in kept.views],
+        **panel(request, kept.exports),
+        "complete_url": f"/t/{tenant.slug}/traces?part=complete",
     }

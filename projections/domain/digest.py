@@ -8,8 +8,11 @@ events from searching for rows that cancel out. The reference digests are in `re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from operator import itemgetter
+
+import orjson
 
 from projections.domain.rule import Row, Table
 from traces.domain.canonical import jcs
@@ -21,16 +24,50 @@ _WIDTH = 32
 _MASK = (1 << (8 * _WIDTH)) - 1
 
 
+def sha_once(key: str) -> bytes:
+    """`key_sha` of a key that is asked for once; remembering it would push out those that come again."""
+    return hashlib.sha256(key.encode()).digest()
+
+
 @lru_cache(maxsize=16_384)
 def key_sha(key: str) -> bytes:
     """SHA-256 of a row key, 32 bytes: what the database indexes instead of the key itself."""
     return hashlib.sha256(key.encode()).digest()
 
 
+@lru_cache(maxsize=64)
+def _writer(table: Table) -> Callable[[str, int, Row], bytes]:
+    """`canonical_row` of one table: which columns, and whether they need care, is decided once."""
+    name = table.name
+    pick = itemgetter(*table.columns) if len(table.columns) > 1 else lambda row: (row[table.columns[0]],)
+    dumps = orjson.dumps
+
+    def plain(key: str, log_seq: int, row: Row) -> bytes:
+        return dumps((name, key, log_seq, *pick(row)))
+
+    def careful(key: str, log_seq: int, row: Row) -> bytes:
+        # rows hold values out of parsed payloads, so there is no NaN to look for
+        return jcs([name, key, log_seq, *pick(row)], checked=True)
+
+    return plain if table.plain else careful
+
+
 def canonical_row(table: Table, key: str, log_seq: int, row: Row) -> bytes:
     """JCS of table, key, ``log_seq`` and the semantic columns in the table's order."""
-    # rows hold values out of parsed payloads, so there is no NaN to look for
-    return jcs([table.name, key, log_seq, *[row[column] for column in table.columns]], checked=True)
+    return _writer(table)(key, log_seq, row)
+
+
+def row_hasher(secret: bytes, table: Table) -> Callable[[str, int, Row], bytes]:
+    """`row_hash` of one table under one key, for the many rows of a batch."""
+    content = _writer(table)
+    keyed = hashlib.blake2b(digest_size=_WIDTH, key=secret)
+
+    def hashed(key: str, log_seq: int, row: Row) -> bytes:
+        state = keyed.copy()
+        state.update(content(key, log_seq, row))
+        return state.digest()
+
+    return hashed
 
 
 def row_hash(secret: bytes, table: Table, key: str, log_seq: int, row: Row) -> bytes:
@@ -39,8 +76,7 @@ def row_hash(secret: bytes, table: Table, key: str, log_seq: int, row: Row) -> b
     Args:
         secret: the tenant's digest key, at most 64 bytes.
     """
-    content = canonical_row(table, key, log_seq, row)
-    return hashlib.blake2b(content, digest_size=_WIDTH, key=secret).digest()
+    return row_hasher(secret, table)(key, log_seq, row)
 
 
 class Buckets:
@@ -71,6 +107,13 @@ class Buckets:
         """A row appeared. ``sha``: its `key_sha`; ``hashed``: its `row_hash`."""
         index = sha[0]
         self.sums[index] = (self.sums[index] + int.from_bytes(hashed, "big")) & _MASK
+
+    def add_all(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """`add` for many: pairs of `key_sha` and `row_hash`."""
+        sums, number = self.sums, int.from_bytes
+        for sha, hashed in rows:
+            sums[sha[0]] += number(hashed, "big")
+        self.sums = [value & _MASK for value in sums]
 
     def remove(self, sha: bytes, hashed: bytes) -> None:
         """A row went away; a changed row is a `remove` of the old and an `add` of the new hash."""

@@ -39,6 +39,9 @@ class Table(NamedTuple):
     columns: tuple[str, ...]
     """Semantic columns in digest order, without ``key`` and ``log_seq``."""
     merge: Merge
+    plain: bool = False
+    """Every column holds text, an integer, a truth value, null or lists of them: such a row has one JSON
+    form only, so writing it canonically needs no care."""
 
 
 class Put(NamedTuple):

@@ -1,6 +1,8 @@
 """The engine: claim -> read -> fold -> write -> advance, written once for all projections."""
 
+from projections.engine.ahead import Ahead
 from projections.engine.batch import (
+    HELD_BATCH,
     LIVE_BATCH,
     REBUILD_BATCH,
     Claim,
@@ -35,8 +37,10 @@ from projections.engine.window import Window
 
 __all__ = [
     "BOUND",
+    "HELD_BATCH",
     "LIVE_BATCH",
     "REBUILD_BATCH",
+    "Ahead",
     "BoundRule",
     "BoundTable",
     "CaughtUp",

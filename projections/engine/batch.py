@@ -8,24 +8,30 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection
 
-from decisiongraph.core.db import current_tenant_id, tenant_tx
-from decisiongraph.core.telemetry import log, metrics
+from decisiongraph.core.db import arrays, current_tenant_id, tenant_tx
+from decisiongraph.core.telemetry import log, metrics, span
 from projections.domain.digest import Buckets
 from projections.domain.rule import Merge
 from projections.domain.rules import RULES
-from projections.engine import arrays
 from projections.engine.fold import Batch, Folded, Parked, count
 from projections.engine.tables import BOUND, BoundRule, Change
 from projections.engine.window import Window
 from tenants.models import Tenant
+from traces.domain.envelope import StoredEvent
 
-LIVE_BATCH = 500
-FAR_BEHIND_BATCH = 2_000
-REBUILD_BATCH = 5_000
+if TYPE_CHECKING:
+    from projections.engine.ahead import Ahead
+
+HELD_BATCH = 500
+"""Events folded while a comparison holds the live cursor."""
+LIVE_BATCH = 2_000
+"""Events of a live batch: a batch of 500 costs a quarter more per event, for the digest's 256 sums
+are moved by each (102 against 80 us of processor, four projections of 1 KB events)."""
+REBUILD_BATCH = 10_000
 
 
 def _go_on(_place: str) -> None:
@@ -180,6 +186,19 @@ def hold_generation(projection: str, generation: int) -> Claim | None:
     return _claim(_HOLD_GENERATION, projection, generation)
 
 
+def fold_batch(bound: BoundRule, claim: Claim, window: Window, events: Sequence[StoredEvent]) -> Folded:
+    """What these events make under this claim. Reads, writes nothing."""
+    batch = Batch(
+        bound,
+        claim.generation,
+        secret=claim.secret,
+        history=window.history,
+        parked=claim.parked,
+        skipped=claim.skipped,
+    )
+    return batch.fold(events)
+
+
 def step(
     window: Window,
     bound: BoundRule,
@@ -189,6 +208,7 @@ def step(
     generation: int | None = None,
     guard: Callable[[int], None] | None = None,
     collect: bool = False,
+    ahead: Ahead | None = None,
 ) -> Step | None:
     """Fold the next batch. None when the cursor is held by somebody else, or is gone.
 
@@ -196,13 +216,15 @@ def step(
         generation: of a rebuild; None for the live one.
         guard: called inside the transaction with the new cursor; raises to undo the batch.
         collect: report which keys were written.
+        ahead: makes the next batch while this one is written.
 
     It does not wait for the disk, which is left to the appends: a crash loses the last batches whole,
     cursor and all, and they are folded again. A cut-over waits, and with it everything before.
     """
     started = time.perf_counter()
     kind = "live" if generation is None else "rebuild"
-    with connection.wrap_database_errors, tenant_tx(window.tenant, lazily=True):
+    seen = span("projection.batch", tenant=window.tenant.slug, projection=bound.name, kind=kind)
+    with seen, connection.wrap_database_errors, tenant_tx(window.tenant, lazily=True):
         if generation is None:
             claim = claim_live(bound.name)
         else:
@@ -210,25 +232,21 @@ def step(
         if claim is None:
             return None
         crash_point("claimed")
-        events = window.read(claim.cursor, limit, until)
+        made = None if ahead is None else ahead.take(claim, until)
+        events = window.read(claim.cursor, limit, until) if made is None else made[0]
         crash_point("read")
         if not events:
             if guard is not None:
                 guard(claim.cursor)
             return Step(claim.generation, claim.cursor, 0, 0, {})
-        batch = Batch(
-            bound,
-            claim.generation,
-            secret=claim.secret,
-            history=window.history,
-            parked=claim.parked,
-            skipped=claim.skipped,
-        )
-        folded = batch.fold(events)
+        folded = fold_batch(bound, claim, window, events) if made is None else made[1]
         crash_point("folded")
+        cursor = events[-1].log_seq
+        if ahead is not None and len(events) == limit:
+            aside = claim.parked | {item.event.trace_id for item in folded.parked}
+            ahead.begin(claim._replace(cursor=cursor, parked=aside), limit, until)
         save(bound, claim.generation, folded)
         park(bound, claim.generation, folded.parked, folded.waiting)
-        cursor = events[-1].log_seq
         advance(bound.name, claim.generation, cursor, len(events), time.perf_counter() - started)
         if guard is not None:
             guard(cursor)

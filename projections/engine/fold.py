@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from projections.domain.digest import Buckets, key_sha, row_hash
+from projections.domain.digest import Buckets, key_sha, row_hasher, sha_once
 from projections.domain.rule import Merge, Put, Row, RowId
 from projections.engine.tables import BoundRule, Change, Found
 from traces.domain.envelope import StoredEvent
@@ -161,13 +161,12 @@ class Batch:
 
     def _changes(self, name: str) -> list[Change]:
         table = self._bound.tables[name].table
-        secret = self._secret
-        changes = []
-        for put in self._puts[name].values():
-            sha = key_sha(put.key)
-            hashed = row_hash(secret, table, put.key, put.log_seq, put.row)
-            changes.append(Change(put.key, sha, hashed, put.log_seq, put.row))
-        return changes
+        hashed = row_hasher(self._secret, table)
+        sha = sha_once if table.merge is Merge.APPEND else key_sha
+        return [
+            Change(key, sha(key), hashed(key, put.log_seq, put.row), put.log_seq, put.row)
+            for key, put in self._puts[name].items()
+        ]
 
 
 def count(bound: BoundRule, folded: Folded, new_keys: Mapping[str, set[bytes] | None]) -> tuple[Buckets, set[int]]:
@@ -177,13 +176,12 @@ def count(bound: BoundRule, folded: Folded, new_keys: Mapping[str, set[bytes] | 
     for name, changes in folded.changes.items():
         merge = bound.tables[name].table.merge
         new = new_keys[name] if merge is Merge.FIRST else None
-        for change in changes:
-            if new is not None and change.key_sha not in new:
-                continue
-            if merge is Merge.REPLACE:
+        written = changes if new is None else [change for change in changes if change.key_sha in new]
+        if merge is Merge.REPLACE:
+            for change in written:
                 before = folded.before.get((name, change.key))
                 if before is not None:
                     delta.remove(change.key_sha, before.row_hash)
-            delta.add(change.key_sha, change.row_hash)
-            touched.add(change.key_sha[0])
+        delta.add_all((change.key_sha, change.row_hash) for change in written)
+        touched.update(change.key_sha[0] for change in written)
     return delta, touched

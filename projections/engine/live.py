@@ -15,7 +15,6 @@ from decisiongraph.core.db import current_tenant_id, tenant_tx
 from decisiongraph.core.telemetry import bind, log, metrics
 from projections.domain.rules import RULES
 from projections.engine.batch import (
-    FAR_BEHIND_BATCH,
     LIVE_BATCH,
     bound_rules,
     prepare,
@@ -30,10 +29,16 @@ NEWS_INTERVAL = 0.25
 """Seconds between two ``projection.cursor_advanced`` of one slice."""
 
 _POSITIONS = """
-SELECT c.projection, c.cursor, h.log_seq FROM projections_checkpoint c
+SELECT c.projection, c.cursor, h.log_seq, EXTRACT(EPOCH FROM clock_timestamp() - c.moved_at)::float8
+FROM projections_checkpoint c
 CROSS JOIN (SELECT COALESCE((SELECT log_seq FROM traces_event WHERE tenant_id = %s
             ORDER BY log_seq DESC LIMIT 1), 0) AS log_seq) h
 WHERE c.tenant_id = %s AND c.active
+"""
+
+_MOVES = """
+SELECT clock_timestamp() - moved_at < interval '1 s' FROM projections_checkpoint
+WHERE tenant_id = %s AND projection = %s AND active
 """
 
 
@@ -43,7 +48,7 @@ class CaughtUp(NamedTuple):
     events: int
     """Events folded, summed over projections."""
     more: bool
-    """Whether lag was left when the slice was over."""
+    """Whether lag was left, or may have been, when the slice was over."""
     failed: bool
     """Whether a batch failed; it is tried again by the next slice."""
 
@@ -64,8 +69,19 @@ def paused_collector() -> Iterator[None]:
             gc.enable()
 
 
+class _Positions(NamedTuple):
+    head: int
+    cursors: dict[str, int]
+    rested: float
+    """Seconds since the last of the cursors moved."""
+
+
 def positions(tenant: Tenant) -> tuple[int, dict[str, int]]:
     """Head of the log and live cursors, in one snapshot. Prepares a tenant that is new."""
+    return _positions(tenant)[:2]
+
+
+def _positions(tenant: Tenant) -> _Positions:
     for attempt in (1, 2):
         with tenant_tx(tenant), connection.cursor() as cursor:
             number = current_tenant_id()
@@ -74,8 +90,11 @@ def positions(tenant: Tenant) -> tuple[int, dict[str, int]]:
         if len(rows) >= len(RULES) or attempt == 2:
             break
         prepare(tenant)
-    head = max((row[2] for row in rows), default=0)
-    return head, {row[0]: row[1] for row in rows if row[0] in RULES}
+    return _Positions(
+        max((row[2] for row in rows), default=0),
+        {row[0]: row[1] for row in rows if row[0] in RULES},
+        min((row[3] for row in rows), default=0.0),
+    )
 
 
 def catch_up(
@@ -85,11 +104,17 @@ def catch_up(
     budget: float = SLICE_SECONDS,
     batch: int | None = None,
     until: int | None = None,
+    rest: float = 0.0,
 ) -> CaughtUp:
     """Fold what the log holds beyond the live cursors.
 
-    Whoever finds a cursor held goes on with the next one: its holder looks at the log again after
-    letting go. ``batch`` fixes the batch size (tests); by default it grows with the lag.
+    Whoever finds a cursor held by somebody who gets on leaves the rest to them, who have read the same
+    events already, and says that there is more, so that somebody looks again. Far behind, two are
+    faster than one, and a holder may be dead: then the next projection is taken. ``batch`` fixes the
+    batch size (tests).
+
+    ``rest``: leave a lag of less than a batch for later when the last pass ended less than so many
+    seconds ago. Every pass costs the same again, and appends one by one would call for one each.
     """
     deadline = time.monotonic() + budget
     chosen = bound_rules(projection)
@@ -98,14 +123,17 @@ def catch_up(
     with bind(tenant=tenant.slug), paused_collector():
         window = Window(tenant)
         while True:
-            head, cursors = positions(tenant)
+            head, cursors, rested = _positions(tenant)
+            if not done and 0 <= rested < rest and head - min(cursors.values(), default=head) < LIVE_BATCH:
+                more = any(cursor < head for cursor in cursors.values())
+                break
             if until is not None:
                 head = min(head, until)
             behind = [bound for bound in chosen if bound.name not in failures and cursors.get(bound.name, head) < head]
-            moved, near = 0, True
+            moved, near, held = 0, True, False
             for bound in sorted(behind, key=lambda bound: cursors[bound.name]):
                 lag = head - cursors[bound.name]
-                limit = batch or (LIVE_BATCH if lag <= FAR_BEHIND_BATCH else FAR_BEHIND_BATCH)
+                limit = batch or LIVE_BATCH
                 near = near and lag <= limit
                 try:
                     result = step(window, bound, limit=limit, until=until)
@@ -116,6 +144,9 @@ def catch_up(
                     continue
                 if result is not None:
                     moved += result.events
+                elif near and _moves(tenant, bound.name):
+                    held = True
+                    break
             done += moved
             now = time.monotonic()
             if moved and now - news_at >= NEWS_INTERVAL:
@@ -124,7 +155,7 @@ def catch_up(
             if not moved or near:
                 # What came meanwhile has asked for a pass of its own. To look again at once would
                 # make a batch of every two events, and leave the appends half of the machine.
-                more = False
+                more = held
                 break
             if now >= deadline:
                 more = True
@@ -133,6 +164,14 @@ def catch_up(
             bus.publish(tenant, "projection_health", "projection.cursor_advanced")
         del window  # before the collector wakes: it would walk through thousands of events
     return CaughtUp(done, more, failed)
+
+
+def _moves(tenant: Tenant, projection: str) -> bool:
+    """Whether the live cursor moved within the last second."""
+    with tenant_tx(tenant), connection.cursor() as cursor:
+        cursor.execute(_MOVES, [current_tenant_id(), projection])
+        row = cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
 def record_failure(tenant: Tenant, projection: str, error: BaseException) -> None:

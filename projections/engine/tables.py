@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import orjson
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 
-from decisiongraph.core.db import current_tenant_id
+from decisiongraph.core.db import arrays, current_tenant_id
 from projections.domain.digest import key_sha
 from projections.domain.rule import Merge, Row, Rule, Table
 from projections.domain.rules import RULES
-from projections.engine import arrays
 from projections.models import TABLES, CanonicalField, ProjectionRow
 from traces.domain.canonical import jcs
 
@@ -56,6 +56,8 @@ def _column(field: models.Field[Any, Any]) -> _Column:
         return _Column(name, "text", arrays.texts, f"u.{name}", _canonical_text, _load_json)
     if isinstance(field, ArrayField):
         return _Column(name, "text", arrays.texts, f"u.{name}::text[]", arrays.literal, list)
+    if isinstance(field, SearchVectorField):
+        return _Column(name, "text", arrays.texts, f"u.{name}::tsvector", None, None)
     if isinstance(field, models.TextField):
         return _Column(name, "text", arrays.texts, f"u.{name}", None, None)
     if isinstance(field, models.BooleanField):
@@ -90,21 +92,24 @@ class BoundTable:
         self.name = model._meta.db_table
         fields = {field.name: field for field in model._meta.concrete_fields}
         self.semantic = [_column(fields[name]) for name in table.columns]
-        self.derived = [_column(fields[name]) for name in model.derived]
-        self._derive = [model.derived[column.name] for column in self.derived]
-        known = {*table.columns, *model.derived}
+        derived = model.derivations()
+        self.derived = [_column(fields[name]) for name in derived]
+        self._derive = [derived[column.name] for column in self.derived]
+        known = {*table.columns, *derived}
         base = {"id", "tenant", "generation", "key", "key_sha", "row_hash", "log_seq"}
         if set(fields) - base != known:
             raise TypeError(f"{model.__name__} and its rule name other columns")
         written = [*self.semantic, *self.derived]
         head = ("key", "key_sha", "row_hash", "log_seq")
-        names = ", ".join((*head, *(column.name for column in written)))
+        every = (*head, *(column.name for column in written))
+        names = ", ".join(every)
         values = ", ".join((*(f"u.{name}" for name in head), *(c.expression for c in written)))
         types = ("text", "bytea", "bytea", "bigint", *(column.sql_type for column in written))
-        holes = ", ".join(f"%b::{sql_type}[]" for sql_type in types)
+        # arrays of one length side by side in a select list: in FROM every row would be stored once on its way
+        rows = ", ".join(f"unnest(%b::{kind}[]) AS {name}" for kind, name in zip(types, every, strict=True))
         insert = (
             f"INSERT INTO {self.name} (tenant_id, generation, {names}) "
-            f"SELECT %s::int, %s::int, {values} FROM unnest({holes}) AS u({names})"
+            f"SELECT %s::int, %s::int, {values} FROM (SELECT {rows}) AS u"
         )
         assign = ", ".join(
             f"{name} = EXCLUDED.{name}" for name in ("row_hash", "log_seq", *(column.name for column in written))
@@ -156,7 +161,7 @@ class BoundTable:
             else:
                 parameters.append(column.encode([prepare(row[name]) for row in rows]))
         for column, derive in zip(self.derived, self._derive, strict=True):
-            values: Iterable[Any] = (derive(row) for row in rows)
+            values: Iterable[Any] = (derive(change.key, change.row) for change in changes)
             if column.prepare is not None:
                 values = map(column.prepare, values)
             parameters.append(column.encode(values))
@@ -193,6 +198,8 @@ class BoundRule:
         self.tables = {table.name: BoundTable(table, TABLES[rule.name, table.name]) for table in rule.tables}
         self.reads_rows = any(table.merge is Merge.REPLACE for table in rule.tables)
         self.wants_history = bool(rule.history_types)
+        self.folds_alone = not self.reads_rows and not self.wants_history
+        """Whether it folds from an event alone, so that a batch can be folded before the last is written."""
 
 
 BOUND: dict[str, BoundRule] = {name: BoundRule(rule) for name, rule in RULES.items()}

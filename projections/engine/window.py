@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from django.db import connection
 
 from tenants.models import Tenant
 from traces import selectors as log
@@ -19,8 +22,11 @@ class LogGap(RuntimeError):
 class Window:
     """The last piece of one tenant's log that was read. The log never changes, so it never ages."""
 
-    def __init__(self, tenant: Tenant, *, remember: bool = True) -> None:
+    def __init__(self, tenant: Tenant, *, remember: bool = True, ahead: bool = False) -> None:
+        """``ahead``: a thread reads the piece that follows the one that is worked on; then `close` it."""
         self.tenant = tenant
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="dg-window") if ahead else None
+        self._next: tuple[int, Future[list[StoredEvent]]] | None = None
         self._events: list[StoredEvent] = []
         self._remember = remember
         self._traces: dict[str, list[StoredEvent]] = {}
@@ -37,7 +43,10 @@ class Window:
             start = after + 1 - self._events[0].log_seq
             if 0 <= start < len(self._events):
                 return self._events[start : start + limit]
-        events = log.read_log(self.tenant, after=after, limit=limit, until=until)
+        events = self._read(after, limit, until)
+        if self._pool is not None and len(events) == limit:
+            end = events[-1].log_seq
+            self._next = end, self._pool.submit(self._fetch, end, limit, until)
         if events and (events[0].log_seq != after + 1 or events[-1].log_seq != after + len(events)):
             raise LogGap(f"after event {after} the log answered with event {events[0].log_seq}")
         if events:
@@ -45,6 +54,27 @@ class Window:
             if self._remember:
                 self._keep(events)
         return events
+
+    def _read(self, after: int, limit: int, until: int | None) -> list[StoredEvent]:
+        """From the thread, if it read from here; less than asked for is no harm, more is."""
+        ready, self._next = self._next, None
+        if ready is not None and ready[0] == after:
+            events = ready[1].result()
+            if events and len(events) <= limit and (until is None or events[-1].log_seq <= until):
+                return events
+        return log.read_log(self.tenant, after=after, limit=limit, until=until)
+
+    def _fetch(self, after: int, limit: int, until: int | None) -> list[StoredEvent]:
+        try:
+            return log.read_log(self.tenant, after=after, limit=limit, until=until)
+        finally:
+            connection.close()  # this thread's own, back to the pool
+
+    def close(self) -> None:
+        """End the thread."""
+        self._next = None
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
     def _keep(self, events: Sequence[StoredEvent]) -> None:
         if events[0].log_seq != self._seen_to + 1:

@@ -11,6 +11,7 @@ from projections.models.books import (
     SkippedEvent,
     WorkerHeartbeat,
 )
+from projections.models.lists import ColumnChoice, ExportPiece, SavedView, TraceExport
 from projections.models.rows import (
     TABLES,
     CanonicalField,
@@ -26,25 +27,34 @@ from projections.models.rows import (
     pair_sha,
     text_sha,
 )
+from projections.models.situations import SituationCursor, SituationRow
+from projections.models.texts import OpenText
 
 __all__ = [
     "TABLES",
     "CanonicalField",
     "Checkpoint",
+    "ColumnChoice",
     "DeadLetter",
     "DigestBucket",
     "DigestKey",
+    "ExportPiece",
     "Finding",
     "Generation",
     "GraphEdge",
     "GraphNode",
+    "OpenText",
     "PolicyEvaluation",
     "PrecedentRow",
     "PrecedentText",
     "ProjectionRow",
     "RecordedDigest",
     "RowManager",
+    "SavedView",
+    "SituationCursor",
+    "SituationRow",
     "SkippedEvent",
+    "TraceExport",
     "TraceSummary",
     "WorkerHeartbeat",
     "moment",

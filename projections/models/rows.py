@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models.expressions import RawSQL
 
 from decisiongraph.core.db import TenantManager, TenantModel, current_tenant_id
 from projections.domain.digest import key_sha
+from projections.models import search
 from traces.domain.canonical import jcs
 
 
@@ -101,6 +104,8 @@ class ProjectionRow(TenantModel):
 
     derived: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {}
     """Columns for searching, computed from the row; no part of any digest."""
+    searched: ClassVar[Mapping[str, Callable[[str, Mapping[str, Any]], Any]]] = {}
+    """The same, computed from key and row."""
 
     objects: ClassVar[RowManager] = RowManager()
 
@@ -109,6 +114,15 @@ class ProjectionRow(TenantModel):
 
     def __str__(self) -> str:
         return self.key
+
+    @classmethod
+    def derivations(cls) -> dict[str, Callable[[str, Mapping[str, Any]], Any]]:
+        """Every column that no rule names -> its value from key and row."""
+        return {name: _of_row(derive) for name, derive in cls.derived.items()} | dict(cls.searched)
+
+
+def _of_row(derive: Callable[[Mapping[str, Any]], Any]) -> Callable[[str, Mapping[str, Any]], Any]:
+    return lambda _key, row: derive(row)
 
 
 class TraceSummary(ProjectionRow):
@@ -145,7 +159,10 @@ class TraceSummary(ProjectionRow):
     context = CanonicalField()
     started_ts = models.DateTimeField(null=True)
     entity_sha = models.BinaryField(null=True)
+    words = SearchVectorField(null=True)
+    handle = models.TextField(null=True)
 
+    searched: ClassVar = {"words": search.summary_words, "handle": search.summary_handle}
     derived: ClassVar = {
         "started_ts": lambda row: moment(row["started_at"]),
         "entity_sha": lambda row: pair_sha(row["primary_entity_type"], row["primary_entity_id"]),
@@ -160,6 +177,24 @@ class TraceSummary(ProjectionRow):
                 fields=["tenant", "generation", "entity_sha"],
                 condition=models.Q(entity_sha__isnull=False),
                 name="projections_trace_entity",
+            ),
+            # Every event of a trace moves its row. Inverted entries are worth their price only for rows
+            # that rest; open traces are few and are read.
+            GinIndex(
+                fields=["tenant", "generation", "words"],
+                condition=models.Q(status="finished"),
+                name="projections_trace_words",
+            ),
+            GinIndex(
+                fields=["tenant", "generation", "handle"],
+                opclasses=["int4_ops", "int4_ops", "gin_trgm_ops"],
+                condition=models.Q(status="finished"),
+                name="projections_trace_handle",
+            ),
+            models.Index(
+                fields=["tenant", "generation", "last_log_seq"],
+                condition=models.Q(status="open"),
+                name="projections_trace_open",
             ),
         ]
 
@@ -277,6 +312,16 @@ class PrecedentText(ProjectionRow):
     started_at = models.TextField(null=True)
     finished_at = models.TextField(null=True)
     truncated = models.BooleanField()
+    trace_sha = models.BinaryField(null=True)
+    words = SearchVectorField(null=True)
+
+    derived: ClassVar = {"trace_sha": lambda row: text_sha(row["trace_id"]), "words": search.precedent_words}
+
+    class Meta(ProjectionRow.Meta):
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "generation", "trace_sha"], name="projections_text_trace"),
+            GinIndex(fields=["tenant", "generation", "words"], name="projections_text_words"),
+        ]
 
 
 TABLES: dict[tuple[str, str], type[ProjectionRow]] = {

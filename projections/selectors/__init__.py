@@ -1,9 +1,20 @@
 """Reads of the projections."""
 
 from projections.domain.rules import RULES
+from projections.selectors.completion import Suggestion, suggestions
 from projections.selectors.digests import KINDS, Digests, digests
 from projections.selectors.freshness import Reading, reading, wait_for
-from projections.selectors.graph import Graph, edges, node_json, subgraph
+from projections.selectors.graph import (
+    COUNTED,
+    Graph,
+    NodeDetail,
+    checked_key,
+    edges,
+    known_nodes,
+    node_detail,
+    node_json,
+    subgraph,
+)
 from projections.selectors.health import (
     ProjectionHealth,
     TenantHealth,
@@ -16,7 +27,29 @@ from projections.selectors.health import (
     queue_depths,
     workers,
 )
+from projections.selectors.lists import (
+    Kept,
+    chosen_columns,
+    export,
+    export_file,
+    export_json,
+    exports,
+    kept,
+    saved_views,
+    view_json,
+)
 from projections.selectors.precedents import policy_evaluations, precedent_json, precedents
+from projections.selectors.search import checked
+from projections.selectors.situations import (
+    SplitGroup,
+    found_json,
+    hit_json,
+    names,
+    precedent_search,
+    radar,
+    situation_of,
+    split_json,
+)
 from projections.selectors.traces import (
     SORTS,
     TraceFilter,
@@ -28,38 +61,61 @@ from projections.selectors.traces import (
     trace_position,
     trace_rows,
     trace_summary,
-    workflows,
 )
 
 PROJECTIONS: tuple[str, ...] = tuple(RULES)
 """Names of the projections, in the console's order."""
 
 __all__ = [
+    "COUNTED",
     "KINDS",
     "PROJECTIONS",
     "SORTS",
     "Digests",
     "Graph",
+    "Kept",
+    "NodeDetail",
     "ProjectionHealth",
     "Reading",
+    "SplitGroup",
+    "Suggestion",
     "TenantHealth",
     "TraceFilter",
     "TraceList",
     "Worker",
+    "checked",
+    "checked_key",
+    "chosen_columns",
     "dead_letter_json",
     "dead_letters",
     "digests",
     "edges",
+    "export",
+    "export_file",
+    "export_json",
+    "exports",
     "findings",
+    "found_json",
     "health",
+    "hit_json",
+    "kept",
+    "known_nodes",
+    "names",
+    "node_detail",
     "node_json",
     "observations",
     "policy_evaluations",
     "precedent_json",
+    "precedent_search",
     "precedents",
     "queue_depths",
+    "radar",
     "reading",
+    "saved_views",
+    "situation_of",
+    "split_json",
     "subgraph",
+    "suggestions",
     "trace_arrivals",
     "trace_counts",
     "trace_json",
@@ -67,7 +123,7 @@ __all__ = [
     "trace_position",
     "trace_rows",
     "trace_summary",
+    "view_json",
     "wait_for",
     "workers",
-    "workflows",
 ]

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
-from redis import Redis, RedisError
+from redis import RedisError
 
 from decisiongraph.core import clock
+from decisiongraph.core.bus import broker
 from decisiongraph.core.db import current_tenant_id, tenant_tx
 from projections import engine
 from projections.domain.digest import Buckets
@@ -25,7 +26,7 @@ from projections.domain.rules import RULES
 from projections.models import DeadLetter, Finding, WorkerHeartbeat
 from tenants.models import Tenant
 
-QUEUES = ("project", "replay", "timers", "deliver", "default")
+QUEUES = ("project", "replay", "timers", "deliver", "learn", "default")
 SILENT_AFTER = timedelta(seconds=15)
 """A process whose last heartbeat is older is not alive."""
 RATE_AGES_AFTER = 10.0
@@ -263,7 +264,7 @@ def workers() -> list[Worker]:
 def queue_depths() -> dict[str, int] | None:
     """Messages waiting per queue; None when the broker does not answer within 200 ms."""
     try:
-        client = Redis.from_url(settings.REDIS_URL, socket_timeout=0.2, socket_connect_timeout=0.2)
+        client = broker(settings.REDIS_URL, seconds=0.2)
         try:
             return {name: int(client.llen(name)) for name in QUEUES}
         finally:

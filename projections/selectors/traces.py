@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import Q, QuerySet
 
 from decisiongraph.core.errors import not_found
+from projections.domain.query import Query, Text, instant
 from projections.models import TraceSummary, pair_sha, text_sha
+from projections.selectors import search
 from projections.selectors.freshness import Reading, reading
 from tenants.models import Tenant
 
@@ -20,6 +22,15 @@ SORTS: dict[str, tuple[str, bool]] = {
     "started": ("started_ts", False),
 }
 """Name -> column and whether it falls. ``-last``: what moved last comes first."""
+
+
+RANGES: dict[str, timedelta] = {
+    "1h": timedelta(hours=1),
+    "24h": timedelta(days=1),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+"""How far back a ``range:`` reaches."""
 
 
 class TraceFilter(NamedTuple):
@@ -38,9 +49,40 @@ class TraceFilter(NamedTuple):
     """Started at or after."""
     before: datetime | None = None
     """Started before."""
-    q: str | None = None
-    """Part of the trace id, title, workflow or entity, whatever the case."""
+    texts: tuple[Text, ...] = ()
+    """Found in id, title, entity, reasons, facts and summary; all of them."""
     kind: str | None = "decision"
+
+    @property
+    def narrows(self) -> search.Wanted:
+        """What an index knows of it."""
+        named = (("workflow", self.workflow), ("outcome", self.outcome), ("policy", self.policy), ("actor", self.actor))
+        if self.entity is not None and not self.texts:  # an ordinary index finds an entity's few traces
+            return search.Wanted()
+        return search.Wanted(tuple((name, value) for name, value in named if value), self.texts, self.status)
+
+    @classmethod
+    def of(cls, query: Query, *, now: datetime) -> TraceFilter:
+        """What a text of the search bar means at a moment."""
+        filters = dict(query.filters)
+        kind = filters.get("kind", "decision")
+        after = instant(filters["after"]) if "after" in filters else None
+        if "range" in filters:
+            begin = now - RANGES[filters["range"]]
+            after = max(after, begin) if after else begin
+        entity = filters.get("entity", "").partition("/")
+        return cls(
+            workflow=filters.get("workflow"),
+            outcome=filters.get("outcome"),
+            status=filters.get("status"),
+            entity=(entity[0], entity[2]) if entity[1] else None,
+            policy=filters.get("policy"),
+            actor=filters.get("actor"),
+            after=after,
+            before=instant(filters["before"]) if "before" in filters else None,
+            texts=query.texts,
+            kind=None if kind == "all" else kind,
+        )
 
 
 class TraceList(NamedTuple):
@@ -49,10 +91,12 @@ class TraceList(NamedTuple):
     reading: Reading
     rows: list[TraceSummary]
     """Up to ``limit + 1``."""
+    found: str = search.WORDS
+    """How its texts were found: ``words``, ``parts`` or ``spelling``."""
 
 
-def _filtered(seen: Reading, wanted: TraceFilter) -> QuerySet[TraceSummary]:
-    found = TraceSummary.objects.of(seen.generation).filter(event_count__gt=0)
+def _filtered(seen: Reading, wanted: TraceFilter, narrowed: search.Narrowed) -> QuerySet[TraceSummary]:
+    found = narrowed.apply(TraceSummary.objects.of(seen.generation).filter(event_count__gt=0))
     if wanted.kind is not None:
         found = found.filter(kind=wanted.kind)
     if wanted.workflow is not None:
@@ -64,27 +108,20 @@ def _filtered(seen: Reading, wanted: TraceFilter) -> QuerySet[TraceSummary]:
     if wanted.entity is not None:
         found = found.filter(entity_sha=pair_sha(*wanted.entity))
     if wanted.policy is not None:
-        if "@" in wanted.policy:
-            found = found.filter(policies__contains=[wanted.policy])
-        else:
-            # an element that begins with the id and an @: compared as text, not as a pattern
-            found = found.extra(
-                where=["EXISTS (SELECT 1 FROM unnest(policies) AS p(name) WHERE starts_with(p.name, %s))"],
-                params=[wanted.policy + "@"],
-            )
+        # the name itself, or one that is the name, an @ and a version: compared as text, not as a pattern
+        found = found.extra(
+            where=[
+                "EXISTS (SELECT 1 FROM unnest(policies) AS p(name) WHERE p.name = %s OR (starts_with(p.name, %s) "
+                "AND strpos(substr(p.name, %s), '@') = 0))"
+            ],
+            params=[wanted.policy, wanted.policy + "@", len(wanted.policy) + 2],
+        )
     if wanted.actor is not None:
         found = found.filter(actors__contains=[wanted.actor])
     if wanted.after is not None:
         found = found.filter(started_ts__gte=wanted.after)
     if wanted.before is not None:
         found = found.filter(started_ts__lt=wanted.before)
-    if wanted.q:
-        found = found.filter(
-            Q(key__icontains=wanted.q)
-            | Q(title__icontains=wanted.q)
-            | Q(workflow__icontains=wanted.q)
-            | Q(primary_entity_id__icontains=wanted.q)
-        )
     return found
 
 
@@ -103,8 +140,9 @@ def trace_list(
     A position is (value of the sort column, ``first_log_seq``): unique, and stable while traces move.
     """
     column, falls = SORTS[sort]
-    with reading(tenant, "trace_summary", min_log_seq=min_log_seq, wait_ms=wait_ms) as seen:
-        found = _filtered(seen, wanted)
+    with reading(tenant, "trace_summary", min_log_seq=min_log_seq, wait_ms=wait_ms) as seen, search.bounded(tenant):
+        narrowed = search.narrow(seen, wanted.narrows)
+        found = _filtered(seen, wanted, narrowed)
         if column == "started_ts":
             found = found.filter(started_ts__isnull=False)
         if position is not None:
@@ -115,7 +153,7 @@ def trace_list(
             ).filter(**{f"{column}__{'lte' if falls else 'gte'}": value})
         sign = "-" if falls else ""
         rows = list(found.order_by(f"{sign}{column}", f"{sign}first_log_seq")[: limit + 1])
-    return TraceList(seen, rows)
+    return TraceList(seen, rows, narrowed.found)
 
 
 def trace_rows(tenant: Tenant, trace_ids: Sequence[str]) -> list[TraceSummary]:
@@ -135,8 +173,8 @@ def trace_arrivals(tenant: Tenant, wanted: TraceFilter, *, since: int, limit: in
 
     Counts up to ``limit`` traces.
     """
-    with reading(tenant, "trace_summary") as seen:
-        found = _filtered(seen, wanted).filter(last_log_seq__gt=since)
+    with reading(tenant, "trace_summary") as seen, search.bounded(tenant):
+        found = _filtered(seen, wanted, search.narrow(seen, wanted.narrows)).filter(last_log_seq__gt=since)
         firsts = list(found.values_list("first_log_seq", flat=True).order_by("-last_log_seq")[:limit])
     began = sum(first > since for first in firsts)
     return began, len(firsts) - began, seen
@@ -146,24 +184,13 @@ def trace_counts(tenant: Tenant, wanted: TraceFilter = TraceFilter()) -> dict[st
     """Number of traces per outcome (``open`` for those without one)."""
     from django.db.models import Count
 
-    with reading(tenant, "trace_summary") as seen:
-        rows = _filtered(seen, wanted).values_list("outcome").annotate(number=Count("key_sha"))
-        return {outcome or "open": number for outcome, number in rows}
-
-
-def workflows(tenant: Tenant, *, limit: int = 50) -> list[str]:
-    """Names of workflows, the most used first: completes the search bar."""
-    from django.db.models import Count
-
-    with reading(tenant, "trace_summary") as seen:
+    with reading(tenant, "trace_summary") as seen, search.bounded(tenant):
         rows = (
-            TraceSummary.objects.of(seen.generation)
-            .filter(kind="decision", workflow__isnull=False)
-            .values_list("workflow")
+            _filtered(seen, wanted, search.narrow(seen, wanted.narrows))
+            .values_list("outcome")
             .annotate(number=Count("key_sha"))
-            .order_by("-number", "workflow")[:limit]
         )
-        return [row[0] for row in rows]
+        return {outcome or "open": number for outcome, number in rows}
 
 
 def trace_summary(

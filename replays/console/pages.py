@@ -20,6 +20,7 @@ from replays.console.verdict import detail
 from replays.console.words import MODES, url_of
 from replays.models import ALL
 from tenants.access import console_view
+from tenants.services import reauth
 
 
 class ReplaysQuery(Query):
@@ -68,6 +69,8 @@ def start(request: Any) -> HttpResponse:
         if part:
             return render(request, "replays/replays.html#start", context, status=422)
         return _page(request, listing(request, None) | context, 422)
+    if form["mode"] == "rebuild":
+        reauth.demand(request)
     until = form["until_log_seq"] if form["mode"] == "verify" else ""
     row = services.start_replay(
         request.tenant,

@@ -3,11 +3,27 @@
 from django.db import connection
 
 from decisiongraph.core import jobs
+from replays.services.erase import run_erasure
+from replays.services.erasing import MOST_EVENTS, ask_erasure, confirm_erasure, retry_erasure, withdraw_erasure
 from replays.services.finish import sweep
 from replays.services.run import Fenced, claim, run_slice
 from replays.services.start import cancel_replay, start_replay
 
-__all__ = ["Fenced", "cancel_replay", "claim", "run_slice", "start_replay", "sweep", "tick"]
+__all__ = [
+    "MOST_EVENTS",
+    "Fenced",
+    "ask_erasure",
+    "cancel_replay",
+    "claim",
+    "confirm_erasure",
+    "retry_erasure",
+    "run_erasure",
+    "run_slice",
+    "start_replay",
+    "sweep",
+    "tick",
+    "withdraw_erasure",
+]
 
 
 def tick() -> int:
@@ -17,8 +33,12 @@ def tick() -> int:
         waiting = cursor.fetchall()
         cursor.execute("SELECT dg_retired_generations()")
         retired = [row[0] for row in cursor.fetchall()]
+        cursor.execute("SELECT tenant_id, erasure_id FROM dg_waiting_erasures()")
+        erasing = cursor.fetchall()
     for tenant_id, replay_id in waiting:
         jobs.enqueue("replays.run", tenant_id=tenant_id, replay_id=str(replay_id))
     for tenant_id in retired:
         jobs.enqueue("replays.sweep", tenant_id=tenant_id)
+    for tenant_id, erasure_id in erasing:
+        jobs.enqueue("replays.erase", tenant_id=tenant_id, erasure_id=str(erasure_id))
     return len(waiting)

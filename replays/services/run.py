@@ -1,4 +1,4 @@
-"""One slice of one replay: take the job, fold for at most two seconds, give it back.
+"""One slice of one replay: take the job, fold for a few seconds, give it back.
 
 The job row says how far it is; a worker that dies is followed by another one once its lease is over,
 and whatever it still tries to commit is refused by the fencing token.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from typing import Any
 
 from django.db import DatabaseError, connection
@@ -24,7 +25,7 @@ from replays.services import finish
 from replays.services.start import announce, settle_parent
 from tenants.models import Tenant
 
-SLICE_SECONDS = 2.0
+SLICE_SECONDS = 4.0
 LEASE_SECONDS = 10
 NEAR = 1_000
 """Events between the shadow and the live cursor below which the rest is folded while comparing."""
@@ -68,6 +69,8 @@ class Job:
         self.tenant = tenant
         self.row = row
         self.cancelled = row.cancel_requested
+        self.ahead: engine.Ahead | None = None
+        """Folds the next batch while this one is written, while the job has a reading of its own."""
         self._sampled_at = 0.0
 
     @property
@@ -124,7 +127,10 @@ def run_slice(tenant: Tenant, replay_id: str, *, budget: float = SLICE_SECONDS) 
         before = sum(job.row.position for job in claimed)
         with engine.paused_collector():
             # The window is made and dropped in here, or the collector walks through its events at the end.
-            _work(tenant, claimed, engine.Window(tenant), started + budget)
+            claimed[0].ahead = ahead = _ahead_for(tenant, claimed)
+            with closing(engine.Window(tenant, ahead=ahead is None)) as window:
+                _work(tenant, claimed, window, started + budget)
+            del window
         log.info(
             "replay.slice",
             projections=[job.projection for job in claimed],
@@ -161,6 +167,25 @@ def claim(tenant: Tenant, replay_id: str) -> list[Job]:
         if asked.parent_id is not None:
             settle_parent(tenant, asked.parent_id)
     return [Job(tenant, rows[name]) for name in RULES if name in rows]
+
+
+_ahead: engine.Ahead | None = None
+"""Kept from slice to slice, so that the batch made beside the last write of one begins the next."""
+
+
+def _ahead_for(tenant: Tenant, claimed: list[Job]) -> engine.Ahead | None:
+    """A second thread for a job that has its reading to itself and a rule that allows it."""
+    global _ahead
+    job = claimed[0]
+    bound = engine.BOUND[job.projection]
+    if _ahead is not None and not _ahead.serves(tenant, bound):
+        _ahead.close()
+        _ahead = None
+    if len(claimed) > 1 or job.row.mode == "catch_up" or not bound.folds_alone:
+        return None
+    if _ahead is None:
+        _ahead = engine.Ahead(tenant, bound)
+    return _ahead
 
 
 def _work(tenant: Tenant, claimed: list[Job], window: engine.Window, deadline: float) -> None:
@@ -227,6 +252,7 @@ def _advance(job: Job, window: engine.Window) -> bool:
             until=goal,
             generation=row.generation,
             guard=job.beat,
+            ahead=job.ahead,
         )
         if done is None:
             raise Fenced(str(row.pk))

@@ -30,8 +30,11 @@ def start_replay(
     reason: str,
     until_log_seq: int | None = None,
     accept_mismatch: bool = False,
+    expects_change: bool = False,
 ) -> Replay:
     """Queue a replay of one projection, or of ``all`` as a parent with one child each.
+
+    ``expects_change`` says that payloads were erased: rows that differ are no finding then.
 
     Raises 409 ``replay.active`` while another replay of a projection concerned is not over.
     """
@@ -62,6 +65,7 @@ def start_replay(
             until_log_seq=until_log_seq,
             reason=reason.strip(),
             accept_mismatch=accept_mismatch,
+            expects_change=expects_change,
             requested_by=principal.ident,
             request_id=str(get_contextvars().get("request_id", "")),
             target=head if until_log_seq is None else until_log_seq,
@@ -124,6 +128,7 @@ def _child(parent: Replay, projection: str) -> Replay:
         until_log_seq=parent.until_log_seq,
         reason=parent.reason,
         accept_mismatch=parent.accept_mismatch,
+        expects_change=parent.expects_change,
         requested_by=parent.requested_by,
         request_id=parent.request_id,
         target=parent.target,
@@ -224,6 +229,8 @@ def settle_parent(tenant: Tenant, parent_id: uuid.UUID) -> None:
             )
         parent.save()
         announce(tenant, parent, REPLAY_FINISHED if parent.finished_at else REPLAY_STARTED)
+        if parent.finished_at:
+            jobs.enqueue("replays.sweep", tenant_id=tenant.pk)
 
 
 def announce(tenant: Tenant, replay: Replay, message: str) -> None:

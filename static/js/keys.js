@@ -5,7 +5,7 @@ import { openPalette } from "./palette.js";
 let leader = 0;
 
 const typing = (target) => target instanceof Element
-  && (target.isContentEditable || target.closest("input, textarea, select"));
+  && (target.isContentEditable || target.closest("input:not([type=radio], [type=checkbox]), textarea, select"));
 
 function rows() {
   const inMain = [...document.querySelectorAll("main [data-row]")].filter((row) => row.offsetParent !== null);
@@ -28,6 +28,8 @@ function press(selector) {
   const target = document.querySelector(selector);
   if (!target || target.getAttribute("aria-disabled") === "true") return false;
   target.click();
+  // Whoever chose by key goes on from there: the next Tab leads to what comes after the choice.
+  if (target instanceof HTMLLabelElement) target.control?.focus();
   return true;
 }
 
@@ -38,7 +40,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-  if (document.querySelector("dialog[open], [popover]:popover-open")) return;
+  if (document.querySelector("dialog[open], [popover]:popover-open:not([data-drawer])")) return;
 
   if (Date.now() - leader < 1200 && /^[a-z]$/.test(event.key)) {
     leader = 0;

@@ -4,6 +4,7 @@ import { onMessage, refreshAll, topicsOf } from "./regions.js";
 
 const HIDDEN_GRACE_MS = 10_000;
 const PING_MS = 20_000;
+const BEAT_MS = 5_000; // where others see who is here
 const SILENCE_MS = 45_000;
 const TOLD_AFTER_MS = 2_000;
 
@@ -163,10 +164,25 @@ function drop(next) {
   if (next) show(next);
 }
 
-setInterval(() => {
+// Somebody at a form marked data-presence-act is about to do something: others are told so.
+let doing = "viewing";
+let pinged = 0;
+const present = () => [...subscribed].some((topic) => topic.split(":")[2] === "presence");
+const acting = () => (document.activeElement?.closest("[data-presence-act]") ? "acting" : "viewing");
+
+function ping() {
   if (socket?.readyState !== WebSocket.OPEN) return;
-  if (Date.now() - heard > SILENCE_MS) { drop(); later(); } else send({ type: "ping" });
-}, PING_MS);
+  if (Date.now() - heard > SILENCE_MS) { drop(); later(); return; }
+  const now = acting();
+  const due = Date.now() - pinged >= (present() ? BEAT_MS : PING_MS) - 200;
+  if (!due && (now === doing || !present())) return;
+  doing = now;
+  pinged = Date.now();
+  send(present() ? { type: "ping", doing } : { type: "ping" });
+}
+setInterval(ping, BEAT_MS);
+document.addEventListener("focusin", () => setTimeout(ping, 150));
+document.addEventListener("focusout", () => setTimeout(ping, 150));
 
 document.addEventListener("visibilitychange", () => {
   clearTimeout(hiddenTimer);

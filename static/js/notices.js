@@ -1,4 +1,5 @@
 // Toasts (polite, never stealing focus), copying, and what htmx could not do, in words.
+import { wantsProof } from "./reauth.js";
 
 const KEEP_MS = 6000;
 const region = () => document.getElementById("toasts");
@@ -60,9 +61,14 @@ document.addEventListener("click", (event) => {
 function refused(event) {
   const element = event.detail.elt;
   if (element?.matches?.("[data-live]") && event.detail.requestConfig?.triggeringEvent?.type === "live") return;
-  const status = event.detail.xhr?.status;
+  if (wantsProof(event.detail.xhr)) return; // a dialog asks, and then it goes on
+  tellRefusal(event.detail.xhr);
+}
+
+function tellRefusal(xhr) {
+  const status = xhr?.status;
   let text = status ? `The server refused this (${status}). Try again in a moment.` : "The server did not answer. Nothing was changed as far as this page knows.";
-  try { text = JSON.parse(event.detail.xhr.responseText).detail || text; } catch { /* not JSON: keep the sentence */ }
+  try { text = JSON.parse(xhr.responseText).detail || text; } catch { /* not JSON: keep the sentence */ }
   toast(text, "bad");
 }
 // A refusal is never content: without this, htmx would put the JSON of a 422 where the form stood.
@@ -75,3 +81,16 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:responseError", refused);
 document.addEventListener("htmx:sendError", refused);
 document.addEventListener("htmx:timeout", refused);
+
+// The live message of a click may be faster than its answer, and take away the form that asked. htmx
+// speaks to that form only, so whatever the answer says would be lost: say it here.
+document.addEventListener("htmx:beforeSend", (event) => {
+  const { elt, xhr, requestConfig } = event.detail;
+  if (requestConfig?.verb === "get") return;
+  xhr.addEventListener("readystatechange", () => {
+    if (xhr.readyState !== XMLHttpRequest.DONE || elt.isConnected) return;
+    if (xhr.status < 200 || xhr.status >= 400) return tellRefusal(xhr);
+    const said = JSON.parse(xhr.getResponseHeader("HX-Trigger") || "{}").toast;
+    if (said?.text) toast(said.text, said.tone);
+  });
+});

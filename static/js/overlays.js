@@ -23,7 +23,7 @@ document.addEventListener("toggle", (event) => {
   const invoker = document.querySelector(`[popovertarget="${CSS.escape(menu.id)}"]`);
   const open = event.newState === "open";
   invoker?.setAttribute("aria-expanded", String(open));
-  if (!open || !invoker) return;
+  if (!open || !invoker || menu.hasAttribute("data-drawer")) return;
   place(menu, invoker);
   if (menu.getAttribute("role") === "menu") items(menu)[0]?.focus();
 }, true);
@@ -69,4 +69,18 @@ document.addEventListener("htmx:afterSettle", () => {
     delete dialog.dataset.open;
     openDialog(dialog);
   });
+});
+
+// A form in a dialog that was accepted is done: <form data-closes>. A refusal leaves it open, as typed.
+document.addEventListener("htmx:afterRequest", (event) => {
+  const form = event.detail.elt;
+  if (!(form instanceof HTMLFormElement) || !event.detail.successful || event.detail.xhr.status === 422) return;
+  if (form.matches("[data-closes]")) form.closest("dialog")?.close();
+  if (form.matches("[data-closes], [data-clears]")) form.reset();
+});
+
+// What is chosen from a menu is under way: the menu is done.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const menu = event.target instanceof Element && event.target.closest("[role=menu][popover]:popover-open");
+  if (menu) menu.hidePopover();
 });

@@ -25,7 +25,8 @@ const selected = () => options().find((option) => option.getAttribute("aria-sele
 document.addEventListener("click", (event) => { if (event.target.closest("[data-palette]")) openPalette(); });
 
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.target?.id === "palette-results") select(options()[0]);
+  const target = event.detail.target?.id;
+  if (target === "palette-results" || (target === "palette-more" && !selected())) select(options()[0]);
 });
 
 document.addEventListener("keydown", (event) => {

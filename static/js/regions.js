@@ -17,12 +17,19 @@ const stateOf = (element) => {
   return regions.get(key);
 };
 
+// Somebody marks text to copy it.
+function marking(element) {
+  const marked = document.getSelection();
+  return Boolean(marked && !marked.isCollapsed && element.contains(marked.anchorNode));
+}
+
 function occupied(element) {
   // What is replaced between press and release never hears the click.
   if (element.matches(":active")) return true;
   if (element.querySelector(":popover-open, dialog[open]")) return true;
   const open = document.querySelector("[popover]:popover-open");
   if (open && element.querySelector(`[popovertarget="${CSS.escape(open.id)}"]`)) return true;
+  if (element.hasAttribute("data-live-steady") && marking(element)) return true;
   const active = document.activeElement;
   return Boolean(active && element.contains(active) && active.matches("input:not([type=checkbox], [type=radio]), textarea, select"));
 }
@@ -87,6 +94,11 @@ setInterval(() => {
   }
 }, 1000);
 
+// What a page asks for by itself is no sign of a person: it does not keep the session alive.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.detail.triggeringEvent?.type === "live") event.detail.headers["X-Background"] = "1";
+});
+
 // Whatever a person has just done shows at once, also while the socket is away.
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful && event.detail.requestConfig?.verb === "post") refreshAll();
@@ -120,7 +132,7 @@ document.addEventListener("click", (event) => {
 let before = null;
 
 // Whoever works by keyboard keeps the place: the same control of the same row, else of the region.
-const CONTROLS = "a[href], button, [tabindex]";
+const CONTROLS = "a[href], button, input:not([type=hidden]), [tabindex]";
 function placeOf(active, target) {
   if (!active || active === target || !target.contains(active)) return null;
   const row = active.closest("[data-key]");
@@ -133,10 +145,35 @@ function refocus(place, target) {
   inside?.querySelectorAll(CONTROLS)[place.at]?.focus({ preventScroll: true });
 }
 
+// data-live-steady: rows come in on top, and what the person looks at stays where it is: the row under
+// the focus or under a pointer that just moved, else the first one in sight once the list is scrolled.
+const POINTING_MS = 2000;
+let pointed = 0;
+document.addEventListener("pointermove", () => { pointed = Date.now(); }, { passive: true });
+
+function steady(target) {
+  if (!target.hasAttribute("data-live-steady")) return null;
+  const rows = [...target.querySelectorAll("[data-key]")];
+  const held = rows.find((row) => row.contains(document.activeElement))
+    || (Date.now() - pointed < POINTING_MS && rows.find((row) => row.matches(":hover")))
+    || (target.getBoundingClientRect().top < 0 && rows.find((row) => row.getBoundingClientRect().top >= 0));
+  if (!held) return null;
+  // that row may be the one that moves: then the next one stays
+  return rows.slice(rows.indexOf(held)).map((row) => ({ key: row.dataset.key, top: row.getBoundingClientRect().top }));
+}
+function hold(places, target) {
+  for (const { key, top } of places || []) {
+    const row = target.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    if (!row) continue;
+    window.scrollBy({ top: row.getBoundingClientRect().top - top, behavior: "instant" });
+    return;
+  }
+}
+
 document.addEventListener("htmx:beforeSwap", (event) => {
   const target = event.detail.target;
   if (!target?.matches?.("[data-live]") || event.detail.isError) return;
-  if (event.detail.requestConfig?.triggeringEvent?.type === "live" && target.matches(":active")) {
+  if (event.detail.requestConfig?.triggeringEvent?.type === "live" && occupied(target)) {
     event.detail.shouldSwap = false;
     setTimeout(() => refresh(current(target)), 300);
     return;
@@ -148,6 +185,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     open: new Set([...target.querySelectorAll("details[open][id]")].map((part) => part.id)),
     scroll: target.querySelector(".table-wrap")?.scrollLeft || 0,
     focus: placeOf(document.activeElement, target),
+    steady: steady(target),
   };
 });
 
@@ -163,12 +201,16 @@ document.addEventListener("htmx:afterSwap", () => {
     const wrap = target.querySelector(".table-wrap");
     if (wrap) wrap.scrollLeft = before.scroll;
     refocus(before.focus, target);
+    hold(before.steady, target);
   }
   before = null;
 });
 
+// htmx names the next element that is still in the page when the one that asked was replaced by its answer.
+const asker = (event) => event.detail.requestConfig?.elt || event.detail.elt;
+
 function settled(event) {
-  const element = event.detail.elt;
+  const element = asker(event);
   if (!element?.matches?.("[data-live]")) return;
   const state = stateOf(element);
   state.busy = false;
@@ -179,7 +221,7 @@ function settled(event) {
 }
 document.addEventListener("htmx:afterRequest", (event) => {
   settled(event);
-  const element = event.detail.elt;
+  const element = asker(event);
   if (!element?.matches?.("[data-live]") || event.detail.successful) return;
   if (element.querySelector(":scope > .error-line")) return;
   const line = document.createElement("p");

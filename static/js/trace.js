@@ -29,6 +29,15 @@ document.addEventListener("htmx:afterSwap", (event) => {
   } else if (document.querySelector(".windows")) mark();
 });
 
+// While the slider is held it says where it is; let go, the page is fetched as it was then.
+document.addEventListener("input", (event) => {
+  if (event.target.id !== "asof") return;
+  const out = document.getElementById("asof-o");
+  const bar = event.target.parentElement.querySelector("progress");
+  if (bar) bar.value = Number(event.target.value);
+  if (out) out.textContent = `${Number(event.target.value).toLocaleString("en")} of ${Number(event.target.max).toLocaleString("en")}`;
+});
+
 // Beyond the rows that are drawn, the step is a new page around that event.
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-goes]");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
@@ -11,11 +12,13 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from decisiongraph.core.errors import Problem, not_authenticated
+from tenants.access import rates
 from tenants.access.principal import Principal
 from tenants.access.tokens import unauthorized, verify
 from tenants.access.users import enter
 from tenants.models import Tenant, User
 from tenants.services.audit import note_request
+from tenants.services.visits import note_seen, second_shown
 
 
 def client_address(request: HttpRequest) -> str:
@@ -42,18 +45,21 @@ class ApiAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
         """Put ``tenant`` and ``principal`` on the request, or ``None`` when nobody asks."""
         plain: HttpRequest = request._request
-        note_request(client_address(plain), f"{plain.method} {plain.path}"[:300])
+        address = client_address(plain)
+        note_request(address, f"{plain.method} {plain.path}"[:300])
         header = plain.headers.get("Authorization")
         if header is not None:
             scheme, _, text = header.partition(" ")
             if scheme.lower() != "bearer":
+                rates.admit_stranger(plain, address)
                 raise unauthorized("auth.scheme_unknown", "Send `Authorization: Bearer dg_...`.")
-            tenant, principal = verify(text.strip())
+            tenant, principal = verify(text.strip(), unknown=lambda: rates.admit_stranger(plain, address))
             _check_header(plain, tenant)
             user: Any = AnonymousUser()
         else:
             user = getattr(plain, "user", None)
             if not isinstance(user, User) or not user.is_active:
+                rates.admit_stranger(plain, address)
                 return None
             _check_csrf(plain)
             slug = plain.headers.get("X-Tenant", "")
@@ -64,6 +70,12 @@ class ApiAuthentication(BaseAuthentication):
                     "Send the header X-Tenant with the slug of the tenant you mean.",
                 )
             tenant, principal = enter(user, slug)
+            note_seen(plain)
+            if settings.REQUIRE_SECOND_FACTOR and not second_shown(plain):
+                raise Problem(
+                    "factor.required", 403, "This session has shown no second factor. Sign in again with one."
+                )
+        rates.admit_principal(plain, tenant, principal)
         admit(plain, tenant, principal)
         request.tenant = tenant  # type: ignore[attr-defined]
         request.principal = principal  # type: ignore[attr-defined]

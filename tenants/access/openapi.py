@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 
@@ -29,7 +30,7 @@ class ApiAuthenticationScheme(OpenApiAuthenticationExtension):
             {
                 "type": "apiKey",
                 "in": "cookie",
-                "name": "dg_session",
+                "name": settings.SESSION_COOKIE_NAME,
                 "description": "A signed-in person, with X-Tenant and, for writes, X-CSRFToken.",
             },
         ]

@@ -10,24 +10,29 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 
 from decisiongraph.core.console import NAV
+from decisiongraph.core.errors import Problem
 from tenants import selectors
+from tenants.access import rates
 from tenants.access.http import admit, client_address
 from tenants.access.users import enter
 from tenants.domain.roles import PERMISSIONS
 from tenants.models import User
 from tenants.services.audit import note_request
+from tenants.services.visits import note_seen, second_shown
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
-def console_view(permission: str) -> Callable[[View], View]:
+def console_view(permission: str, *, unprotected: bool = False) -> Callable[[View], View]:
     """Decorator of every view below ``/t/{slug}/``: signed in, member of the tenant, permitted.
 
     Sets ``request.tenant`` and ``request.principal``. The view receives ``slug`` only if it has a
-    parameter of that name.
+    parameter of that name. ``unprotected`` pages open without a second factor where one is required:
+    it is set up there.
     """
     if permission not in PERMISSIONS:
         raise ValueError(f"no such permission: {permission}")
@@ -36,16 +41,24 @@ def console_view(permission: str) -> Callable[[View], View]:
         takes_slug = "slug" in inspect.signature(view).parameters
 
         @wraps(view)
-        def inner(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        def inner(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return to_sign_in(request)
             note_request(client_address(request), f"{request.method} {request.path}"[:300])
             tenant, principal = enter(request.user, slug)
+            rates.admit_principal(request, tenant, principal)
             admit(request, tenant, principal)
             principal.require(permission)
+            note_seen(request)
+            if settings.REQUIRE_SECOND_FACTOR and not unprotected and not second_shown(request):
+                raise factor_required(f"/t/{tenant.slug}/settings/you")
             if takes_slug:
                 kwargs["slug"] = slug
-            response = view(request, *args, **kwargs)
+            try:
+                response = view(request, *args, **kwargs)
+            except Problem as problem:
+                principal.note_refusal(permission, request.method or "GET", problem)
+                raise
             patch_cache_control(response, private=True, no_cache=True)
             return response
 
@@ -53,6 +66,16 @@ def console_view(permission: str) -> Callable[[View], View]:
         return inner
 
     return decorate
+
+
+def factor_required(where: str) -> Problem:
+    """403 where everybody needs a second factor and this session has shown none; a page sends them there."""
+    return Problem(
+        "factor.required",
+        403,
+        "Everybody here signs in with a second factor. Set yours up under Settings, You.",
+        extra={"go": where},
+    )
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:

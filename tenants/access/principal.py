@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from decisiongraph.core.db import UnscopedQuery, current_tenant_id
+from decisiongraph.core.errors import Problem
 from tenants import services
 from tenants.domain.principal import Actor
 from tenants.domain.roles import PERMISSIONS, PRIVILEGED
@@ -20,15 +21,23 @@ class Principal(Actor):
         """403 naming the permission, unless it is held.
 
         The refusal of a privileged permission is written to the audit log, in a transaction of its
-        own; the doors ask before any transaction is open, inside one nothing is written.
+        own; inside another one the door does it afterwards (`note_refusal`).
         """
         if self.may(permission):
             return
+        problem = refusal(self, permission)
         if permission in PRIVILEGED and self.tenant_id and not _in_tenant_tx():
             tenant = Tenant.objects.filter(pk=self.tenant_id).first()
             if tenant is not None:
                 services.record_refusal(tenant, principal=self, permission=permission)
-        raise refusal(self, permission)
+                problem.written_down = True
+        raise problem
+
+    def note_refusal(self, permission: str, method: str, problem: Problem) -> None:
+        """A view that needs ``permission`` refused; the doors call this once its transaction is over."""
+        tenant = Tenant.objects.filter(pk=self.tenant_id).first()
+        if tenant is not None and not _in_tenant_tx():
+            services.note_refusal(tenant, principal=self, permission=permission, method=method, problem=problem)
 
 
 def system_principal(tenant: Tenant | None = None, *, label: str = "DecisionGraph") -> Principal:

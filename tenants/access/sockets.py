@@ -37,6 +37,13 @@ class Visitor:
     principal: Principal | None = None
     session_key: str = field(default="", repr=False)
 
+    @property
+    def holder(self) -> str:
+        """Under what its sockets are counted."""
+        if self.principal is not None:
+            return self.principal.ident
+        return f"user:{self.user.email}" if self.user is not None else ""
+
     def enter(self, slug: str) -> tuple[Tenant, Principal]:
         """The tenant a topic names, and who this is there. 404 unless it is theirs."""
         if self.tenant is not None and self.principal is not None:

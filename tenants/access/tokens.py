@@ -12,6 +12,7 @@ import hashlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -46,17 +47,20 @@ _guard = threading.Lock()
 _listener_pid = 0
 
 
-def verify(text: str) -> tuple[Tenant, Principal]:
+def verify(text: str, *, unknown: Callable[[], None] = lambda: None) -> tuple[Tenant, Principal]:
     """The tenant and principal of a token. 401 when unknown, revoked or expired.
 
-    Whether a token is revoked or expired is told only to who knows its secret.
+    ``unknown`` is called before the database is asked about a token that is not remembered. Whether
+    a token is revoked or expired is told only to who knows its secret.
     """
     parsed = parse_token(text)
     if parsed is None:
+        unknown()
         raise unauthorized("auth.token_malformed", "The token is not of the form dg_<id>_<secret>.")
     key = hashlib.sha256(text.encode()).digest()
     known = _known.get(key)
     if known is None or time.monotonic() - known.checked >= REMEMBER_SECONDS:
+        unknown()
         known = _look_up(key, parsed.ident, parsed.secret)
     if known.expires_at is not None and known.expires_at <= clock.now():
         raise unauthorized("auth.token_expired", "The token has expired. Use a new one.")

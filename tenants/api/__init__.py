@@ -1,10 +1,11 @@
 """HTTP operations on who may do what: me, members, tokens, audit, socket tickets."""
 
-from tenants.api.keys import AuditView, SocketTicketsView, TokenRevokeView, TokensView
+from tenants.api.keys import AuditExportView, AuditView, SocketTicketsView, TokenRevokeView, TokenRotateView, TokensView
 from tenants.api.people import MemberDeactivateView, MemberLinkView, MembersView, MemberView, MeView
 from tenants.api.shapes import link_url
 
 __all__ = [
+    "AuditExportView",
     "AuditView",
     "MeView",
     "MemberDeactivateView",
@@ -13,6 +14,7 @@ __all__ = [
     "MembersView",
     "SocketTicketsView",
     "TokenRevokeView",
+    "TokenRotateView",
     "TokensView",
     "link_url",
 ]

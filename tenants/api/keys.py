@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.conf import settings
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -18,19 +20,24 @@ from tenants import selectors, services
 from tenants.access import TenantRequest
 from tenants.api.shapes import (
     AUDIT,
+    FORMATS,
     PAGE,
     REASON_SHAPE,
     TOKEN,
     TOKEN_SHAPE,
+    AuditExportQuery,
     AuditQuery,
     ReasonBody,
+    RotateBody,
     TokenBody,
     audit_json,
+    exported,
     fields,
     listed,
     token_json,
 )
 from tenants.domain.roles import SCOPES
+from tenants.services import reauth
 
 
 class TokensView(TenantAPIView):
@@ -75,6 +82,7 @@ class TokensView(TenantAPIView):
         """Nobody can give more than they hold."""
         query_params(request, Query)
         wish = body(request, TokenBody)
+        reauth.demand(request)
         token, text = services.create_token(
             request.tenant,
             principal=request.principal,
@@ -110,6 +118,49 @@ class TokenRevokeView(TenantAPIView):
         return Response(token_json(token))
 
 
+class TokenRotateView(TenantAPIView):
+    """Replace a token without a gap."""
+
+    permissions: ClassVar = {"POST": "admin"}
+
+    @extend_schema(
+        operation_id="rotateToken",
+        tags=["operator"],
+        summary="A successor with the same rights; the old token works on for `overlap_hours`",
+        request=fields(
+            "TokenRotate",
+            overlap_hours=serializers.IntegerField(required=False, min_value=0, max_value=services.MAX_OVERLAP_HOURS),
+            reason=serializers.CharField(required=False, max_length=2000),
+        ),
+        responses={201: fields("TokenRotated", **TOKEN, token=serializers.CharField(), replaces=TOKEN_SHAPE)},
+    )
+    def post(self, request: TenantRequest, token_id: str) -> Response:
+        """409 unless the token is active and was not replaced before."""
+        query_params(request, Query)
+        wish = body(request, RotateBody)
+        if "\x00" in token_id:
+            raise not_found("token")
+        reauth.demand(request)
+        token, text, old = services.rotate_token(
+            request.tenant,
+            principal=request.principal,
+            token_id=token_id,
+            overlap_hours=wish.overlap_hours,
+            reason=wish.reason,
+        )
+        return Response(token_json(token) | {"token": text, "replaces": token_json(old)}, status=201)
+
+
+AUDIT_FILTERS = [
+    OpenApiParameter("action", str, description="Exact, or a prefix ending in a dot: `member.`"),
+    OpenApiParameter("actor", str, description="For example `user:alice@example.org`."),
+    OpenApiParameter("target", str, description="For example `token:abcd1234`."),
+    OpenApiParameter("text", str, description="Anywhere in actor, target and reason."),
+    OpenApiParameter("after", datetime, description="From this moment on."),
+    OpenApiParameter("before", datetime, description="Up to this moment, excluded."),
+]
+
+
 class AuditView(TenantAPIView):
     """The audit log."""
 
@@ -119,14 +170,7 @@ class AuditView(TenantAPIView):
         operation_id="listAudit",
         tags=["operator"],
         summary="Audit log, newest first",
-        parameters=[
-            *PAGE,
-            OpenApiParameter("action", str, description="Exact, or a prefix ending in a dot: `member.`"),
-            OpenApiParameter("actor", str, description="For example `user:alice@example.org`."),
-            OpenApiParameter("target", str, description="For example `token:abcd1234`."),
-            OpenApiParameter("after", datetime, description="From this moment on."),
-            OpenApiParameter("before", datetime, description="Up to this moment, excluded."),
-        ],
+        parameters=[*PAGE, *AUDIT_FILTERS],
         responses=listed("Audit", fields("AuditEntry", **AUDIT)),
     )
     def get(self, request: TenantRequest) -> Response:
@@ -137,14 +181,36 @@ class AuditView(TenantAPIView):
             request.tenant,
             before_id=at[0] if at else None,
             limit=query.limit,
-            action=query.action,
-            actor=query.actor,
-            target=query.target,
-            since=query.after,
-            until=query.before,
+            **query.filters(),
         )
         page = Page(rows, query.limit, item=audit_json, cursor=lambda row: encode_cursor(row.pk))
         return Response(page.as_json())
+
+
+class AuditExportView(TenantAPIView):
+    """The audit log as a file."""
+
+    permissions: ClassVar = {"GET": "admin"}
+
+    @extend_schema(
+        operation_id="exportAudit",
+        tags=["operator"],
+        summary="The whole filtered audit log as NDJSON or CSV; the export is itself audited",
+        parameters=[*AUDIT_FILTERS, OpenApiParameter("format", str, enum=["ndjson", "csv"])],
+        responses={
+            (200, "application/x-ndjson"): OpenApiTypes.STR,
+            (200, "text/csv"): OpenApiTypes.STR,
+        },
+    )
+    def get(self, request: TenantRequest) -> StreamingHttpResponse:
+        """Streamed, newest first, without an end to what it can hold."""
+        query = query_params(request, AuditExportQuery)
+        if query.cursor is not None or "limit" in request.GET:
+            raise invalid("cursor", "query.invalid_parameter", "An export is whole: it takes no cursor and no limit.")
+        said = {name: value for name, value in query.model_dump(mode="json").items() if value and name != "limit"}
+        services.record_audit(request.tenant, principal=request.principal, action="audit.exported", after=said)
+        lines = exported(request.tenant, query.format, query.filters())
+        return StreamingHttpResponse(lines, content_type=FORMATS[query.format])
 
 
 class SocketTicketsView(TenantAPIView):

@@ -1,8 +1,20 @@
 """The only writers of people, tenants, tokens and the audit log."""
 
-from tenants.services.audit import record_audit, record_refusal
+from tenants.services.audit import note_refusal, record_audit, record_refusal
+from tenants.services.factors import (
+    check_code,
+    confirm_factor,
+    drop_factor,
+    pending_factor,
+    remove_factor,
+    renew_recovery_codes,
+    reset_factor,
+    start_factor,
+    try_code,
+)
 from tenants.services.people import (
     add_member,
+    change_password,
     change_role,
     deactivate_member,
     find_or_create_user,
@@ -15,38 +27,74 @@ from tenants.services.people import (
     use_link,
 )
 from tenants.services.sessions import forget_attempts, sign_in, try_sign_in
-from tenants.services.tenants import create_tenant, rename_tenant, sync_groups
+from tenants.services.tenants import create_tenant, rename_tenant, set_limits, sync_groups
 from tenants.services.tokens import (
+    MAX_OVERLAP_HOURS,
     consume_ticket,
     create_token,
     issue_ticket,
     note_token_use,
     revoke_token,
+    rotate_token,
+)
+from tenants.services.visits import (
+    begin_session,
+    end_other_sessions,
+    end_session,
+    forget_sessions,
+    held_sign_in,
+    hold_sign_in,
+    note_second,
+    note_seen,
+    second_shown,
 )
 
 __all__ = [
+    "MAX_OVERLAP_HOURS",
     "add_member",
+    "begin_session",
+    "change_password",
     "change_role",
+    "check_code",
+    "confirm_factor",
     "consume_ticket",
     "create_tenant",
     "create_token",
     "deactivate_member",
+    "drop_factor",
+    "end_other_sessions",
+    "end_session",
     "find_or_create_user",
     "forget_attempts",
+    "forget_sessions",
+    "held_sign_in",
+    "hold_sign_in",
     "invite_member",
     "issue_ticket",
+    "note_refusal",
+    "note_second",
+    "note_seen",
     "note_token_use",
     "open_link",
     "password_problem",
+    "pending_factor",
     "record_audit",
     "record_refusal",
+    "remove_factor",
     "rename_tenant",
+    "renew_recovery_codes",
+    "reset_factor",
     "reset_link",
     "revoke_token",
+    "rotate_token",
+    "second_shown",
+    "set_limits",
     "set_password",
     "set_user_active",
     "sign_in",
+    "start_factor",
     "sync_groups",
+    "try_code",
     "try_sign_in",
     "use_link",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -13,20 +11,16 @@ from decisiongraph.core.db import tenant_tx
 from decisiongraph.core.errors import Problem
 from decisiongraph.core.telemetry import log
 from tenants.domain.principal import Actor
+from tenants.domain.roles import PRIVILEGED
 from tenants.models import AuditEntry, Tenant, User
 
 _address: ContextVar[str] = ContextVar("dg_client_address", default="")
 _asked: ContextVar[str] = ContextVar("dg_asked", default="")
 
 
-@contextmanager
-def from_address(address: str) -> Iterator[None]:
-    """Audit lines written inside the block carry this client address."""
-    token = _address.set(address)
-    try:
-        yield
-    finally:
-        _address.reset(token)
+def noted_address() -> str:
+    """The client's address of this request."""
+    return _address.get()
 
 
 def note_request(address: str, asked: str) -> None:
@@ -81,6 +75,37 @@ def record_refusal(tenant: Tenant, *, principal: Actor, permission: str, target:
         target=target or _asked.get(),
         reason=f"needs '{permission}'",
     )
+
+
+REFUSED = frozenset({401, 403, 409, 412, 423, 429})
+"""Statuses of a refusal that was understood: not allowed, not now, not so often. A request that is
+malformed or about nothing is no attempt at an action."""
+QUIET = ("projection.", "rate.")
+"""Families of codes that are about time and not about rights: read again, send again."""
+
+
+def note_refusal(tenant: Tenant, *, principal: Actor, permission: str, method: str, problem: Problem) -> None:
+    """Write down that an action was asked for and refused, by whatever rule: four eyes, the last admin,
+    a proof too old, a version that has moved on.
+
+    The doors call it once a view has raised. What ingest refuses is kept with the log
+    (`GET /ingest/refusals`), and reads are no actions.
+    """
+    if problem.written_down or problem.status not in REFUSED or problem.code.startswith(QUIET):
+        return
+    if problem.code == "permission.missing":
+        if problem.extra.get("permission") in PRIVILEGED:
+            record_refusal(tenant, principal=principal, permission=problem.extra["permission"])
+    elif method not in ("GET", "HEAD", "OPTIONS") and permission != "ingest":
+        record_audit(
+            tenant,
+            principal=principal,
+            action="action.refused",
+            target=_asked.get(),
+            reason=problem.detail,
+            after={"code": problem.code},
+        )
+    problem.written_down = True
 
 
 def require(principal: Actor, permission: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.password_validation import validate_password
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.http import HttpRequest
 
 from decisiongraph.core import clock
 from decisiongraph.core.db import tenant_tx
@@ -14,9 +16,10 @@ from decisiongraph.core.errors import Problem, invalid, not_found
 from tenants import selectors
 from tenants.domain.principal import Actor
 from tenants.domain.roles import ROLES
-from tenants.models import ApiToken, Membership, Tenant, User
+from tenants.models import ApiToken, Membership, Session, Tenant, User
 from tenants.services import bell
 from tenants.services.audit import record_audit, require
+from tenants.services.sessions import forgive, note_about, throttle
 from tenants.services.tenants import place_in_group
 
 LINK_SECONDS = 7 * 24 * 3600
@@ -65,7 +68,23 @@ def set_password(user: User, password: str) -> None:
     user.set_password(password)
     user.session_epoch += 1
     user.save(update_fields=["password", "session_epoch"])
+    Session.objects.filter(user=user).delete()
     bell.ring()
+
+
+def change_password(request: HttpRequest, user: User, *, current: str, password: str, again: str) -> None:
+    """A person chooses another password for themselves; their other sessions end, this one goes on."""
+    throttle(user.email, "account")
+    if not user.check_password(current):
+        note_about(user, "login.refused", after={"by": "password"})
+        raise Problem("auth.password_wrong", 401, "The present password is not right.")
+    forgive("account", user.email)
+    refused = password_problem(user, password, again)
+    if refused is not None:
+        raise refused
+    set_password(user, password)
+    update_session_auth_hash(request, user)
+    note_about(user, "user.password_changed", principal=_as_actor(None, user))
 
 
 def add_member(tenant: Tenant, *, principal: Actor, user: User, role: str) -> Membership:
@@ -124,11 +143,7 @@ def reset_link(tenant: Tenant, *, principal: Actor, member_id: int) -> tuple[Mem
     """
     require(principal, "admin")
     with tenant_tx(tenant):
-        member = _locked(member_id)
-        if member.status == Membership.DEACTIVATED:
-            raise Problem("member.deactivated", 409, "This member is deactivated. Invite them again.")
-        if member.status == Membership.ACTIVE and _opens_more(tenant, member.user):
-            raise _foreign_account()
+        member = guarded_member(tenant, member_id)
         member.link_serial += 1
         member.save(update_fields=["link_serial"])
         record_audit(
@@ -242,6 +257,7 @@ def deactivate_member(tenant: Tenant, *, principal: Actor, member_id: int, reaso
         issued.update(revoked_at=clock.now())
         if not selectors.other_tenant_ids(tenant, member.user):
             User.objects.filter(pk=member.user_id).update(session_epoch=member.user.session_epoch + 1)
+            Session.objects.filter(user=member.user).delete()
         record_audit(
             tenant,
             principal=principal,
@@ -261,6 +277,7 @@ def set_user_active(user: User, *, principal: Actor, active: bool) -> None:
         user.is_active = active
         user.session_epoch += 1
         user.save(update_fields=["is_active", "session_epoch"])
+        Session.objects.filter(user=user).delete()
     for tenant in Tenant.objects.filter(pk__in=selectors.tenant_ids(user)):
         record_audit(
             tenant,
@@ -271,8 +288,22 @@ def set_user_active(user: User, *, principal: Actor, active: bool) -> None:
     bell.ring()
 
 
-def _as_actor(tenant: Tenant, user: User) -> Actor:
-    return Actor("user", f"user:{user.email}", user.label, frozenset(), user_id=user.pk, tenant_id=tenant.pk)
+def guarded_member(tenant: Tenant, member_id: int) -> Membership:
+    """A member whose credentials an admin of this tenant may renew, locked.
+
+    Not the ones of an account that opens more: they would open that too.
+    """
+    member = _locked(member_id)
+    if member.status == Membership.DEACTIVATED:
+        raise Problem("member.deactivated", 409, "This member is deactivated. Invite them again.")
+    if member.status == Membership.ACTIVE and _opens_more(tenant, member.user):
+        raise _foreign_account()
+    return member
+
+
+def _as_actor(tenant: Tenant | None, user: User) -> Actor:
+    number = tenant.pk if tenant else 0
+    return Actor("user", f"user:{user.email}", user.label, frozenset(), user_id=user.pk, tenant_id=number)
 
 
 def _link(tenant: Tenant, member: Membership) -> str:

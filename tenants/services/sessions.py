@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -17,7 +18,7 @@ from decisiongraph.core.telemetry import log, metrics
 from tenants import selectors
 from tenants.domain.principal import Actor
 from tenants.models import LoginThrottle, Tenant, User
-from tenants.services.audit import from_address, record_audit
+from tenants.services.audit import record_audit
 
 WINDOW = timedelta(minutes=15)
 ACCOUNT_LIMIT = 10
@@ -40,28 +41,42 @@ def sign_in(request: HttpRequest | None, *, email: str, password: str, address: 
     200 ms of processor); 401 with the same words for a wrong password, an unknown and a locked one.
     """
     email = email.strip().lower().replace("\x00", "")
-    for kind, value, limit in (("address", address, ADDRESS_LIMIT), ("account", email, ACCOUNT_LIMIT)):
-        attempts, wait = take_attempt(kind, value)
+    throttle(email, "account", address=address)
+    usable = len(password) <= 1000 and "\x00" not in password and len(email) <= 254
+    found = authenticate(request, username=email, password=password) if usable else None
+    if not isinstance(found, User):
+        metrics.login_refusals.labels("password").inc()
+        log.warning("login.refused", address=address)
+        note_about(email, "login.refused", address=address, after={"by": "password"})
+        raise Problem("auth.sign_in_failed", 401, "The e-mail or the password is not right.")
+    forgive("account", email)
+    return found
+
+
+def throttle(email: str, kind: str, *, address: str = "") -> None:
+    """Count an attempt of this kind on an account and from an address; 429 when either has had enough.
+
+    Without an address only the account counts: whoever is signed in and proves it again is no stranger.
+    """
+    counters = [("address", address, ADDRESS_LIMIT)] if address else []
+    for counted, value, limit in (*counters, (kind, email, ACCOUNT_LIMIT)):
+        attempts, wait = take_attempt(counted, value)
         if attempts > limit:
             metrics.login_refusals.labels("throttled").inc()
-            log.warning("login.throttled", kind=kind, address=address)
-            if kind == "account" and attempts == limit + 1:
-                _note(email, "login.throttled", address)
+            log.warning("login.throttled", kind=counted, address=address)
+            if counted == kind and attempts == limit + 1:
+                note_about(email, "login.throttled", address=address)
             raise Problem(
                 "auth.throttled",
                 429,
                 f"Too many attempts. Try again in {max(1, round(wait / 60))} minutes.",
                 headers={"Retry-After": str(wait)},
             )
-    usable = len(password) <= 1000 and "\x00" not in password and len(email) <= 254
-    found = authenticate(request, username=email, password=password) if usable else None
-    if not isinstance(found, User):
-        metrics.login_refusals.labels("password").inc()
-        log.warning("login.refused", address=address)
-        _note(email, "login.refused", address)
-        raise Problem("auth.sign_in_failed", 401, "The e-mail or the password is not right.")
-    LoginThrottle.objects.filter(pk=_key("account", email)).delete()
-    return found
+
+
+def forgive(kind: str, email: str) -> None:
+    """An attempt succeeded: those before it do not count any more."""
+    LoginThrottle.objects.filter(pk=_key(kind, email)).delete()
 
 
 def try_sign_in(request: HttpRequest, *, email: str, password: str, address: str) -> User | Problem:
@@ -94,12 +109,30 @@ def _key(kind: str, value: str) -> str:
     return hmac.new(key, f"{kind}:{value}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
-def _note(email: str, action: str, address: str) -> None:
-    """An audit line in every tenant of the person, so that its admins see the attempts."""
-    user = User.objects.filter(email=email[:254]).first()
+def note_about(
+    who: User | str,
+    action: str,
+    *,
+    address: str = "",
+    principal: Actor | None = None,
+    reason: str = "",
+    after: Any = None,
+) -> None:
+    """An audit line in every tenant of a person: what happens to an account concerns each of them.
+
+    Without a ``principal`` nobody is known to have done it: a sign-in that failed.
+    """
+    user = who if isinstance(who, User) else User.objects.filter(email=who[:254]).first()
     if user is None:
         return
-    nobody = Actor("system", "anonymous", "somebody", frozenset())
-    with from_address(address):
-        for tenant in Tenant.objects.filter(pk__in=selectors.tenant_ids(user)):
-            record_audit(tenant, principal=nobody, action=action, target=f"user:{email}")
+    actor = principal or Actor("system", "anonymous", "somebody", frozenset())
+    for tenant in Tenant.objects.filter(pk__in=selectors.tenant_ids(user)):
+        record_audit(
+            tenant,
+            principal=actor,
+            action=action,
+            target=f"user:{user.email}",
+            reason=reason,
+            after=after,
+            address=address,
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
@@ -10,9 +12,11 @@ from guardian.models import GroupObjectPermission
 
 from decisiongraph.core.db import tenant_tx
 from decisiongraph.core.errors import Problem, invalid
+from tenants.domain.limits import parse
 from tenants.domain.principal import Actor
 from tenants.domain.roles import MEANING, PERMISSIONS, ROLE_PERMISSIONS, ROLES
 from tenants.models import SLUG, Tenant, User
+from tenants.services import bell
 from tenants.services.audit import record_audit
 
 RESERVED_SLUGS = frozenset({"platform"})
@@ -64,6 +68,36 @@ def rename_tenant(tenant: Tenant, *, principal: Actor, name: str) -> Tenant:
             before={"name": before},
             after={"name": name},
         )
+    return tenant
+
+
+def set_limits(tenant: Tenant, *, principal: Actor, limits: Mapping[str, str], reason: str = "") -> Tenant:
+    """Let a tenant differ from the settings' request limits; an empty value goes back to them.
+
+    Known in every process within a second, within a minute if the bell is lost.
+    """
+    for name, text in limits.items():
+        if name not in ("token", "user", "tenant"):
+            raise invalid("limits", "tenant.limit_unknown", f"There is no limit {name!r}. Known: token, user, tenant.")
+        try:
+            if text:
+                parse(name, text)
+        except ValueError as error:
+            raise invalid("limits", "tenant.limit_invalid", f"{name}: write {error}.") from None
+    with tenant_tx(tenant):
+        before = dict(Tenant.objects.select_for_update().get(pk=tenant.pk).limits)
+        tenant.limits = {name: text for name, text in {**before, **limits}.items() if text}
+        tenant.save(update_fields=["limits"])
+        record_audit(
+            tenant,
+            principal=principal,
+            action="tenant.limits_changed",
+            target=tenant.slug,
+            reason=reason,
+            before=before,
+            after=tenant.limits,
+        )
+        bell.ring()
     return tenant
 
 

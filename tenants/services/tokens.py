@@ -7,6 +7,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core import signing
@@ -23,6 +24,7 @@ from tenants.services.audit import record_audit, require
 
 TICKET_SECONDS = 60
 TOUCH_SECONDS = 60
+MAX_OVERLAP_HOURS = 720
 _TICKET_SALT = "tenants.socket-ticket"
 
 
@@ -64,33 +66,86 @@ def create_token(
     bound = _checked_producers(producers)
     if expires_at is not None and expires_at <= clock.now():
         raise invalid("expires_at", "token.expiry_past", "Choose an expiry in the future.")
-    ident = "".join(secrets.choice(TOKEN_ALPHABET) for _ in range(TOKEN_ID_LENGTH))
-    secret = secrets.token_urlsafe(32)
     with tenant_tx(tenant):
-        token = ApiToken.objects.create(
-            id=ident,
-            tenant_id=tenant.pk,
-            name=name,
-            secret_hmac=secret_hmac(ident, secret),
-            scopes=chosen,
-            producers=bound,
-            created_by_id=principal.user_id,
-            created_by_label=principal.ident,
-            expires_at=expires_at,
+        token, text = _new_token(tenant, principal, name, chosen, bound, expires_at)
+        record_audit(
+            tenant, principal=principal, action="token.created", target=f"token:{token.pk}", after=_shape(token)
         )
+    return token, text
+
+
+def rotate_token(
+    tenant: Tenant, *, principal: Actor, token_id: str, overlap_hours: int = 24, reason: str = ""
+) -> tuple[ApiToken, str, ApiToken]:
+    """A successor with the same rights and its text; the old token opens the door for a while longer.
+
+    During the overlap both work, so that programs change over without a gap; then the old one expires.
+    A token that had a term gives its successor one of the same length.
+    """
+    require(principal, "admin")
+    if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
+        raise invalid("overlap_hours", "token.overlap_invalid", f"Choose 0 to {MAX_OVERLAP_HOURS} hours.", status=422)
+    with tenant_tx(tenant):
+        old = ApiToken.objects.select_for_update().filter(pk=token_id).first()
+        if old is None:
+            raise not_found("token", token_id)
+        if old.state != "active" or old.replaced_by:
+            said = "replaced already" if old.replaced_by else old.state
+            raise Problem("token.not_active", 409, f"This token is {said}. Make a new one instead.")
+        for scope in old.scopes:
+            require(principal, scope)
+        now = clock.now()
+        term = old.expires_at - old.created_at if old.expires_at else None
+        new, text = _new_token(tenant, principal, old.name, old.scopes, old.producers, now + term if term else None)
+        before = _shape(old)
+        ends = now + timedelta(hours=overlap_hours)
+        old.expires_at = min(old.expires_at, ends) if old.expires_at else ends
+        old.replaced_by = new.pk
+        old.save(update_fields=["expires_at", "replaced_by"])
         record_audit(
             tenant,
             principal=principal,
-            action="token.created",
-            target=f"token:{ident}",
-            after={
-                "name": name,
-                "scopes": chosen,
-                "producers": bound,
-                "expires_at": expires_at.isoformat() if expires_at else None,
-            },
+            action="token.rotated",
+            target=f"token:{old.pk}",
+            reason=reason,
+            before=before,
+            after=_shape(old) | {"replaced_by": f"token:{new.pk}"},
         )
+        bell.ring()
+    return new, text, old
+
+
+def _new_token(
+    tenant: Tenant,
+    principal: Actor,
+    name: str,
+    scopes: list[str],
+    producers: list[str] | None,
+    expires_at: datetime | None,
+) -> tuple[ApiToken, str]:
+    ident = "".join(secrets.choice(TOKEN_ALPHABET) for _ in range(TOKEN_ID_LENGTH))
+    secret = secrets.token_urlsafe(32)
+    token = ApiToken.objects.create(
+        id=ident,
+        tenant_id=tenant.pk,
+        name=name,
+        secret_hmac=secret_hmac(ident, secret),
+        scopes=scopes,
+        producers=producers,
+        created_by_id=principal.user_id,
+        created_by_label=principal.ident,
+        expires_at=expires_at,
+    )
     return token, format_token(ident, secret)
+
+
+def _shape(token: ApiToken) -> dict[str, Any]:
+    return {
+        "name": token.name,
+        "scopes": token.scopes,
+        "producers": token.producers,
+        "expires_at": token.expires_at.isoformat() if token.expires_at else None,
+    }
 
 
 def revoke_token(tenant: Tenant, *, principal: Actor, token_id: str, reason: str = "") -> ApiToken:

@@ -1,14 +1,14 @@
-"""``python -m tests.bench [ingest] [history] [live]``: measure, print a Markdown table."""
+"""``python -m tests.bench [ingest] [history] [live] [workflow]``: measure, print a Markdown table."""
 
 from __future__ import annotations
 
 import sys
 
-from tests.bench import history, ingest, live
+from tests.bench import history, ingest, live, workflow
 from tests.bench.figures import Figure, machine, table
 from tests.bench.stack import running
 
-PARTS = {"ingest": ingest.measure, "live": live.measure, "history": history.measure}
+PARTS = {"ingest": ingest.measure, "live": live.measure, "history": history.measure, "workflow": workflow.measure}
 
 
 def main(names: list[str]) -> int:

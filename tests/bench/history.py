@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from statistics import median
+from urllib.parse import quote, urlencode
 
 from tests.bench.figures import Figure, percentile
 from tests.bench.ingest import bodies, http_batch, trace_events
@@ -23,6 +24,39 @@ def timed(client: Client, path: str, times: int = 60) -> list[float]:
     return seen[5:]
 
 
+SEARCHES = (
+    "outcome:failure",
+    "workflow:loan-application outcome:success",
+    "actor:person/11169",
+    "actor:person/112",
+    "policy:loan-preacceptance outcome:abandoned",
+    "status:open",
+    "after:2012-01-01 before:2012-02-01 outcome:abandoned",
+    "loan",
+    "application",
+    '"loan application" outcome:success',
+    "20000",
+    "amount 5000",
+    "173688",
+    "7368",
+    "lona applicaton",
+    "nothingofthiskind",
+)
+"""What people ask of BPI 2012: common and rare values, common and rare words, parts of ids, slips, nothing."""
+
+
+def searches(client: Client) -> dict[str, list[float]]:
+    """Milliseconds per search, in turns."""
+    seen: dict[str, list[float]] = {text: [] for text in SEARCHES}
+    for turn in range(14):
+        for text in SEARCHES:
+            started = time.perf_counter()
+            client.get("/traces?" + urlencode({"q": text, "limit": 50}))
+            if turn >= 2:
+                seen[text].append((time.perf_counter() - started) * 1000)
+    return seen
+
+
 def await_replay(client: Client, replay: dict[str, object]) -> dict[str, object]:
     """The replay once it has ended."""
     while True:
@@ -39,6 +73,22 @@ def work_per_event(client: Client) -> float:
     http_batch(client, bodies(10))
     client.await_lag_zero()
     return (time.perf_counter() - started) / 5000
+
+
+def walks(client: Client) -> dict[str, list[float]]:
+    """Milliseconds of subgraphs of depth 2 around traces, what surrounds them, and the hubs all of them share."""
+    centres: dict[str, list[str]] = {}
+    for item in client.get("/traces?limit=500&sort=-started")["items"][::10]:
+        centres.setdefault("trace", []).append(f"trace:{item['trace_id']}")
+    for key in centres["trace"][:10]:
+        for node in client.get(f"/graph/subgraph?node={quote(key)}")["nodes"][1:]:
+            names = centres.setdefault("hub" if node["node_type"] in ("actor", "policy") else node["node_type"], [])
+            if node["key"] not in names:
+                names.append(node["key"])
+    return {
+        name: [each for key in keys[:50] for each in timed(client, f"/graph/subgraph?node={quote(key)}&depth=2", 3)]
+        for name, keys in centres.items()
+    }
 
 
 def measure(stack: Stack) -> Iterator[Figure]:
@@ -69,6 +119,7 @@ def measure(stack: Stack) -> Iterator[Figure]:
     yield Figure("BPI 2012 import (262,200 source events)", imported, "s")
     yield Figure("BPI 2012 import + full projection", whole, "s", 90)
 
+    stack.await_calm()  # what is learned of 13,087 decisions takes longer than projecting them
     head = large.get("/projections/health")["head"]
     started = time.perf_counter()
     replay = await_replay(
@@ -85,8 +136,19 @@ def measure(stack: Stack) -> Iterator[Figure]:
         f"verdict {replay['verdict']}, {head:,} events, {wall:.1f} s",
     )
 
+    stack.await_calm()
     yield Figure("GET /projections/health p95", percentile(timed(large, "/projections/health"), 0.95), "ms", 50)
     yield Figure("GET /traces first page p95, 13,087 traces", percentile(timed(large, "/traces"), 0.95), "ms", 60)
+    found = searches(large)
+    slowest = max(found, key=lambda text: percentile(found[text], 0.95))
+    note = f"slowest: {slowest} ({percentile(found[slowest], 0.95):.0f} ms)"
+    every = [each for times in found.values() for each in times]
+    yield Figure("GET /traces?q= p95, 16 searches, 13,087 traces", percentile(every, 0.95), "ms", 100, False, note)
+    walked = walks(large)
+    note = ", ".join(f"{name} {percentile(times, 0.95):.0f}" for name, times in walked.items())
+    every = [each for times in walked.values() for each in times]
+    figure = "GET /graph/subgraph depth 2 p95, BPI 2012"
+    yield Figure(figure, percentile(every, 0.95), "ms", 50, False, f"p95 by kind of centre: {note}")
     large.post("/events", {"events": list(trace_events("hundred", 100))})
     large.await_lag_zero()
     yield Figure("a 100-event trace p95", percentile(timed(large, "/traces/hundred/events"), 0.95), "ms", 30)

@@ -40,6 +40,8 @@ class Stack:
 
     def __init__(self, state: Path, port: int) -> None:
         self.state, self.port = state, port
+        self.launcher = 0
+        """The process all others of the stack descend from."""
         self.environ = os.environ | {
             "STATE_DIR": str(state),
             "PORT": str(port),
@@ -65,6 +67,39 @@ class Stack:
             raise RuntimeError(f"{' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout
 
+    def await_calm(self, timeout: float = 300) -> None:
+        """Wait until what an import or a rebuild left to do in the background is done: all processes
+        of the stack together use less than a quarter of a core for two seconds."""
+        deadline = time.monotonic() + timeout
+        before = self._processor()
+        while time.monotonic() < deadline:
+            time.sleep(2)
+            now = self._processor()
+            if now - before < 0.5:
+                return
+            before = now
+        raise RuntimeError("the stack did not come to rest")
+
+    def _processor(self) -> float:
+        """Seconds of processor that living processes of the stack have used."""
+        parents: dict[int, int] = {}
+        used: dict[int, float] = {}
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = entry.read_text().rpartition(")")[2].split()
+            except OSError:  # it ended meanwhile
+                continue
+            number = int(entry.parent.name)
+            parents[number] = int(fields[1])
+            used[number] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        mine = {self.launcher}
+        grew = True
+        while grew:
+            more = {child for child, parent in parents.items() if parent in mine} - mine
+            grew = bool(more)
+            mine |= more
+        return sum(used.get(number, 0.0) for number in mine)
+
     def tenant(self, slug: str, scopes: str = "ingest,read,operate") -> Client:
         """A new tenant and a client that holds a token for it."""
         self.manage("create_tenant", slug)
@@ -78,6 +113,7 @@ class Client:
     def __init__(self, port: int, token: str, slug: str) -> None:
         self.port, self.token, self.slug = port, token, slug
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.used = time.monotonic()
 
     def again(self) -> Client:
         """The same client with a connection of its own."""
@@ -90,9 +126,13 @@ class Client:
         headers = {"Authorization": f"Bearer {self.token}"}
         if body is not None:
             headers["Content-Type"] = content_type
+        if time.monotonic() - self.used > 2:
+            self.connection.close()  # the server may have given up on it; the next request connects anew
         self.connection.request(method, f"/api/v1{path}", body, headers)
         answer = self.connection.getresponse()
-        return answer.status, answer.read()
+        found = answer.status, answer.read()
+        self.used = time.monotonic()
+        return found
 
     def get(self, path: str) -> Any:
         """A 200 answer's JSON."""
@@ -136,6 +176,7 @@ def running() -> Iterator[Stack]:
         text=True,
         start_new_session=True,
     )
+    stack.launcher = process.pid
     try:
         assert process.stdout is not None
         for line in process.stdout:

@@ -241,7 +241,7 @@ async def test_the_database_away_is_said_once_and_heals(writer: Writer, monkeypa
     ("frame", "code"),
     [
         ({"type": "subscribe", "topic": "nonsense"}, "topic.not_found"),
-        ({"type": "subscribe", "topic": "tenant:{slug}:incidents"}, "topic.not_found"),
+        ({"type": "subscribe", "topic": "tenant:{slug}:nothing"}, "topic.not_found"),
         ({"type": "subscribe", "topic": "tenant:{slug}:traces:x"}, "topic.not_found"),
         ({"type": "subscribe", "topic": "tenant:{slug}:trace"}, "topic.not_found"),
         ({"type": "subscribe", "topic": "tenant:{slug}:trace:nobody"}, "topic.not_found"),

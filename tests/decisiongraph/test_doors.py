@@ -15,7 +15,7 @@ from tenants.models import User
 from tests.factories import Cast, make_cast, make_token
 from tests.live import Client, blocking
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.trust("D2")]
 
 OURS = "http://localhost:8000"
 

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tenants.models import User
 from tests.e2e.product import Product
 from tests.factories import PASSWORD, Cast, make_cast
 from tests.run import installed, playwrights_own
@@ -29,11 +32,11 @@ FLAGS = [
 expect.set_options(timeout=60_000)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def product(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The whole product on this worker's database.
 
-    Per module: while it runs, its workers fold and replay whatever other tests write.
+    For this folder only: while it runs, its workers fold and replay whatever other tests write.
     """
     running = Product(tmp_path_factory.mktemp("product"))
     try:
@@ -43,12 +46,12 @@ def product(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> 
         running.stop()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+@pytest.fixture(scope="package")
+def browser(product: Product) -> Iterator[Browser]:
     """A headless browser.
 
-    Per module: while it is open, its event loop counts as running in this thread, and the coroutine
-    tests of other modules could not run.
+    For this folder only, after its tests without a product: while it is open, its event loop counts as
+    running in this thread, and coroutine tests could not run.
     """
     found = os.environ.get("DG_BROWSER") or installed() or playwrights_own()
     if not found:
@@ -74,8 +77,16 @@ class Visitor:
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 
+    def known_as(self, email: str) -> Visitor:
+        """Signed in already, no page open yet: the form and its slow hash are for the tests of signing in."""
+        session = Client()
+        session.force_login(User.objects.get(email=email), backend="django.contrib.auth.backends.ModelBackend")
+        name = settings.SESSION_COOKIE_NAME
+        self.context.add_cookies([{"name": name, "value": session.cookies[name].value, "url": self.product.address}])
+        return self
+
     def sign_in(self, email: str) -> Visitor:
-        """Through the real form."""
+        """Through the real form, to the Overview."""
         self.page.goto("/signin")
         self.page.get_by_label("E-mail").fill(email)
         self.page.get_by_label("Password").fill(PASSWORD)

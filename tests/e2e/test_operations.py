@@ -77,7 +77,8 @@ def lag(page: Page) -> Any:
 
 def test_lag_rises_and_falls_without_a_reload(visit: Any, cast: Cast, thawed: Product) -> None:
     _, token = make_token(cast.acme, "ingest")
-    page = visit().sign_in(cast.bob.email).page
+    page = visit().known_as(cast.bob.email).page
+    page.goto(f"/t/{cast.acme.slug}/")
     expect(page.locator("[data-live-indicator]")).to_have_attribute("data-state", "live")
     expect(lag(page)).to_have_text("0 events")
     page.evaluate(STAYS)
@@ -96,7 +97,7 @@ def test_lag_rises_and_falls_without_a_reload(visit: Any, cast: Cast, thawed: Pr
 def test_a_projection_that_stands_still_is_said_and_woken(visit: Any, cast: Cast, thawed: Product) -> None:
     """Stale after its seconds, by the consumer's own looking; one click wakes it."""
     _, token = make_token(cast.acme, "ingest")
-    page = visit().sign_in(cast.bob.email).page
+    page = visit().known_as(cast.bob.email).page
     page.goto(f"/t/{cast.acme.slug}/projections")
     page.evaluate(STAYS)
     thawed.freeze("worker")
@@ -113,7 +114,8 @@ def test_a_projection_that_stands_still_is_said_and_woken(visit: Any, cast: Cast
 
 def test_a_verify_from_the_form_to_its_verdict(visit: Any, cast: Cast, thawed: Product) -> None:
     fill(cast, 12_000)
-    page = visit().sign_in(cast.bob.email).page
+    page = visit().known_as(cast.bob.email).page
+    page.goto(f"/t/{cast.acme.slug}/")
     expect(lag(page)).to_have_text("0 events", timeout=60_000)
     page.goto(f"/t/{cast.acme.slug}/projections")
     row = page.locator("#pr-table tr", has_text="context_graph")
@@ -148,7 +150,7 @@ def test_a_verify_from_the_form_to_its_verdict(visit: Any, cast: Cast, thawed: P
 
 def test_another_one_is_cancelled(visit: Any, cast: Cast, thawed: Product) -> None:
     fill(cast, 200)
-    page = visit().sign_in(cast.bob.email).page
+    page = visit().known_as(cast.bob.email).page
     page.goto(f"/t/{cast.acme.slug}/replays")
     thawed.freeze("replay")
     page.locator("input[value=rebuild]").check()
@@ -168,7 +170,7 @@ def test_another_one_is_cancelled(visit: Any, cast: Cast, thawed: Product) -> No
 
 def test_a_viewer_looks_and_cannot_touch(visit: Any, cast: Cast, product: Product) -> None:
     fill(cast, 50)
-    page = visit().sign_in(cast.vera.email).page
+    page = visit().known_as(cast.vera.email).page
     for path in ("", "projections", "replays", "refusals"):
         page.goto(f"/t/{cast.acme.slug}/{path}")
         main = page.locator("main")
@@ -189,7 +191,7 @@ def test_a_viewer_looks_and_cannot_touch(visit: Any, cast: Cast, product: Produc
 
 
 def test_a_second_tenant_sees_nothing(visit: Any, cast: Cast, product: Product) -> None:
-    window = visit().sign_in(cast.mallory.email)
+    window = visit().known_as(cast.mallory.email)
     page = window.page
     page.goto(f"/t/{cast.globex.slug}/")
     expect(page.locator("[data-live-indicator]")).to_have_attribute("data-state", "live")

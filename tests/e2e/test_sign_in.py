@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.factories import Cast
+from decisiongraph.core import clock
+from tenants.models import Session
+from tests.factories import PASSWORD, Cast
 
 pytestmark = [pytest.mark.django_db, pytest.mark.browser]
 
@@ -39,3 +42,19 @@ def test_a_stranger_finds_nothing(visit: Any, cast: Cast) -> None:
         answer = window.page.goto(f"/t/{cast.acme.slug}/{path}")
         assert answer.status == 404, path
         assert cast.acme.name not in window.page.locator("main").inner_text()
+
+
+def test_the_question_who_it_is_goes_on_with_what_was_asked(visit: Any, cast: Cast) -> None:
+    """The dialog of `static/js/reauth.js`: refused, asked, sent again as it was typed."""
+    window = visit().known_as(cast.alice.email)
+    Session.objects.filter(user=cast.alice).update(created_at=clock.now() - timedelta(minutes=20))
+    page = window.page
+    page.goto(f"/t/{cast.acme.slug}/settings/tokens")
+    page.get_by_label("What for").fill("typed once")
+    page.get_by_role("button", name="Create the token").click()
+    dialog = page.get_by_role("dialog", name="Is it you?")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    dialog.get_by_role("button", name="It is me, go on").click()
+    expect(page.locator("#secret")).to_contain_text("typed once")
+    expect(page.locator("#reauth input")).to_have_count(0)
+    window.complaints.clear()  # htmx writes the refusal into the console as well

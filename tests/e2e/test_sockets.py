@@ -81,7 +81,7 @@ def daphne(stack_environ: dict[str, str], broker: Broker) -> Iterator[subprocess
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    assert until(answers, seconds=30)
+    assert until(answers, seconds=90)
     yield child
     child.terminate()
     try:

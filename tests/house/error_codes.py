@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ CARRIERS = {
     "FrameError": 0,
     "ImportProblem": 0,
     "Refusal": 0,
+    "Fault": 3,
 }
 """Callables that make a refusal, and which argument is its code."""
 
@@ -37,8 +39,13 @@ class Use(NamedTuple):
     line: int
 
 
-def uses() -> Iterator[Use]:
+@cache
+def uses() -> tuple[Use, ...]:
     """Every code that can reach a client."""
+    return tuple(_uses())
+
+
+def _uses() -> Iterator[Use]:
     for app in APPS:
         for path in sorted((ROOT / app).rglob("*.py")):
             where = str(path.relative_to(ROOT))

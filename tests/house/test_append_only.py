@@ -12,7 +12,7 @@ from decisiongraph.stack.endpoints import endpoints
 from tests.traces.events import Desk, new_id, start, step
 from traces import selectors
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.trust("G2")]
 
 LOG = ("traces_event", "traces_event_body")
 ROLES = ("postgres", "dg_owner", "dg_app", "dg_finder", "dg_backup")

@@ -15,7 +15,7 @@ from decisiongraph.stack import parts
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("setup", "web", "sockets", "worker", "replay", "beat")
+OURS = ("setup", "web", "sockets", "worker", "deliver", "replay", "learn", "beat")
 PLACES = {"--host", "--port", "-b", "-p", "--schedule"}
 """Options that say where, not what: they differ between a machine and a container."""
 

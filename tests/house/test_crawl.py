@@ -8,15 +8,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection, models
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from approvals import services as approvals
+from approvals.domain import sla
 from decisiongraph.core.db import TenantManager, tenant_tx
+from decisiongraph.stack.endpoints import endpoints
 from projections import engine
 from projections.models import DeadLetter
-from replays.services import start_replay
+from projections.services import run_export, save_view, start_export
+from replays.services import ask_erasure, start_replay
 from tenants import services as people
 from tenants.access import system_principal
 from tenants.models import ApiToken, AuditEntry, Membership
@@ -24,7 +29,7 @@ from tests.factories import Cast, make_cast, make_token
 from tests.traces.events import envelope, new_id, start
 from traces import services
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.trust("G1")]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 ADMIN_METHODS = ("GET", "POST", "DELETE")
@@ -32,6 +37,13 @@ ADMIN_METHODS = ("GET", "POST", "DELETE")
 OPEN = {"healthz", "readyz", "metrics", "signin", "patterns", "api/v1/schema", "api/v1/schema.json", "api/v1/docs"}
 """Addresses that answer 2xx to anybody: none of them has anything of a tenant."""
 OPEN_PREFIXES = ("join/",)
+
+
+WORKFLOW = (
+    "approvals", "approvals/<str:approval_id>", "incidents", "incidents/<str:incident_id>", "settings/sla",
+    "settings/sla/<str:policy_id>",
+)  # fmt: skip
+"""Pages that show acme's own people what waits; the canary is in each."""
 
 
 @dataclass
@@ -67,6 +79,9 @@ def fill(cast: Cast, canary: str) -> Acme:
     services.append(tenant, principal=principal, events=[envelope(canary, "TraceFinished")], atomic=False)
     services.roll_up(tenant)
     engine.catch_up(tenant)
+    view = save_view(tenant, principal=principal, name=canary, query=f'"{canary}"', shared=True)
+    export = start_export(tenant, principal=principal, format="csv", query=canary)
+    run_export(tenant, str(export.pk))
     replay = start_replay(tenant, principal=principal, projection="all", mode="verify", reason=canary)
     with tenant_tx(tenant):
         letter = DeadLetter.objects.create(
@@ -77,14 +92,35 @@ def fill(cast: Cast, canary: str) -> Acme:
         member = Membership.objects.order_by("pk").first()
     token, _ = make_token(tenant, "read", name=canary)
     _, link = people.invite_member(tenant, principal=principal, email=f"{canary}@example.org", role="viewer")
+    item = approvals.open_item(
+        tenant, principal=principal, trace_id=trace, subject_type=canary, subject_id=canary, reason=canary, title=canary
+    )
+    incident = approvals.open_incident(tenant, principal=principal, title=canary, severity="low", trace_id=trace)
+    policy = approvals.create_policy(
+        tenant, principal=principal, name=canary, definition=sla.STANDARD, applies=sla.Match(workflow=canary)
+    )
+    approvals.watch_producer(tenant, principal=principal, producer_id=canary, seconds=3600)
+    hook, _ = approvals.create_endpoint(
+        tenant, principal=principal, url=f"https://example.org/{canary}", description=canary
+    )
+    asked = ask_erasure(
+        tenant, principal=cast.principal(cast.alice), trace_id=trace, texts=[canary], reason="Asked for."
+    )
+    services.seal(tenant)
+    sent = approvals.test_endpoint(tenant, principal=principal, endpoint_id=str(hook.pk))
+    approvals.fan_out(tenant)
     assert audit is not None
     assert member is not None
     ids = {
         "slug": tenant.slug, "trace_id": trace, "replay_id": str(replay.pk), "ident": letter.pk, "seq": 0,
         "member_id": member.pk, "token_id": token.pk, "text": link.rpartition("/")[2][:-1] + "x", "url": "none",
-        "app_label": "tenants",
+        "app_label": "tenants", "view_id": view.pk, "export_id": str(export.pk),
+        "approval_id": str(item.pk), "incident_id": str(incident.pk), "action": "comment", "policy_id": str(policy.pk),
+        "producer_id": "desk", "webhook_id": str(hook.pk), "delivery_id": str(sent.pk), "erasure_id": str(asked.pk),
+        "mark": "0" * 16,
     }  # fmt: skip
     ids |= {"audit": audit.pk, "membership": member.pk, "apitoken": token.pk, "tenant": tenant.pk, "user": cast.bob.pk}
+    ids |= {"item": item.pk, "incident": incident.pk, "slapolicy": policy.pk, "endpoint": hook.pk, "delivery": sent.pk}
     return Acme(cast, canary, ids)
 
 
@@ -118,6 +154,7 @@ def address(route: str, ids: dict[str, Any]) -> str:
     return "/" + ARGUMENT.sub(value, route).replace("^", "").replace("$", "")
 
 
+@pytest.mark.trust("G1")
 def test_every_route_has_sample_arguments(acme: Acme) -> None:
     without = []
     for route in ROUTES:
@@ -190,6 +227,7 @@ def shown(answer: Any) -> str:
     return body.decode("utf-8", "replace") + repr(dict(answer.headers)) + str(answer.cookies)
 
 
+@pytest.mark.trust("G1")
 @pytest.mark.parametrize("stranger", STRANGERS)
 def test_a_stranger_finds_nothing(acme: Acme, stranger: str) -> None:
     make, problems = STRANGERS[stranger], []
@@ -208,6 +246,7 @@ def test_a_stranger_finds_nothing(acme: Acme, stranger: str) -> None:
     assert problems == []
 
 
+@pytest.mark.trust("G1")
 def test_a_stranger_in_their_own_console_finds_nothing_of_acme(acme: Acme) -> None:
     """Acme's ids under one's own slug."""
     mine = acme.ids | {"slug": acme.cast.globex.slug}
@@ -218,6 +257,7 @@ def test_a_stranger_in_their_own_console_finds_nothing_of_acme(acme: Acme) -> No
     assert problems == []
 
 
+@pytest.mark.trust("G1", control=True)
 def test_the_control_acmes_own_people_do_see_it(acme: Acme) -> None:
     alice, program = acme.cast.browser(acme.cast.alice), acme.cast.program()
     seen = set()
@@ -232,9 +272,14 @@ def test_the_control_acmes_own_people_do_see_it(acme: Acme) -> None:
                 seen.add(route)
     assert len(seen) >= 20, seen
     assert {"t/<slug:slug>/", "t/<slug:slug>/traces", "api/v1/events", "api/v1/traces", "api/v1/tokens"} <= seen
+    assert {"api/v1/exports/<uuid:export_id>/file", "t/<slug:slug>/exports/<uuid:export_id>/file"} <= seen
+    assert {"api/v1/views", "api/v1/exports"} <= seen
+    assert {f"t/<slug:slug>/{name}" for name in WORKFLOW} <= seen
     assert {"api/v1/ingest/refusals", "api/v1/replays", "api/v1/audit", "admin/traces/event/"} <= seen
+    assert {f"admin/approvals/{name}/" for name in ("item", "incident", "slapolicy", "endpoint", "outbox")} <= seen
 
 
+@pytest.mark.trust("G1", control=True)
 def test_without_the_managers_the_database_still_holds(acme: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the policy: no queryset filters on the tenant, and nothing more is seen."""
     monkeypatch.setattr(TenantManager, "get_queryset", models.Manager.get_queryset)
@@ -247,3 +292,17 @@ def test_without_the_managers_the_database_still_holds(acme: Acme, monkeypatch: 
         cursor.execute("SELECT count(*) FROM traces_event WHERE tenant_id = %s", [acme.cast.acme.pk])
         assert cursor.fetchone() == (0,)
         assert not ApiToken.objects.filter(tenant_id=acme.cast.acme.pk).exists()
+
+
+def test_the_control_without_filter_and_policy_a_stranger_sees_it(
+    acme: Acme, monkeypatch: pytest.MonkeyPatch, stack_environ: dict[str, str]
+) -> None:
+    """Both taken away, the canary shows: the two tests above would notice if either failed."""
+    monkeypatch.setattr(TenantManager, "get_queryset", models.Manager.get_queryset)
+    with psycopg.connect(endpoints(stack_environ).database_url_admin, autocommit=True) as admin:
+        try:
+            admin.execute("ALTER TABLE tenants_apitoken DISABLE ROW LEVEL SECURITY")
+            assert acme.canary in shown(foreign_token(acme).get("/api/v1/tokens"))
+        finally:
+            admin.execute("ALTER TABLE tenants_apitoken ENABLE ROW LEVEL SECURITY")
+    assert acme.canary not in shown(foreign_token(acme).get("/api/v1/tokens"))

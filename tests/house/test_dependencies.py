@@ -23,6 +23,10 @@ def asked_for(kind: str) -> set[str]:
     return {re.split(r"[<>=]", line)[0].strip() for line in lines if line and not line.startswith(("#", "-"))}
 
 
+KINDS = ["base", "otel", "dev", "uv"]
+EVERYTHING = set().union(*map(asked_for, KINDS))
+
+
 def pins(kind: str) -> dict[str, set[str]]:
     """Pinned versions by name; several where Python versions differ."""
     found: dict[str, set[str]] = {}
@@ -40,11 +44,11 @@ def explained() -> dict[str, list[str]]:
 
 
 def test_every_dependency_has_its_line_and_no_line_is_left_over() -> None:
-    assert set(explained()) == asked_for("base") | asked_for("dev") | asked_for("uv")
+    assert set(explained()) == EVERYTHING
     assert all(what and why for what, why in explained().values())
 
 
-@pytest.mark.parametrize("kind", ["base", "dev", "uv"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_pins_have_hashes_and_name_no_place(kind: str) -> None:
     text = (REQUIREMENTS / f"{kind}.txt").read_text()
     blocks = re.split(r"\n(?=[A-Za-z])", text.strip())
@@ -53,18 +57,19 @@ def test_pins_have_hashes_and_name_no_place(kind: str) -> None:
     assert not re.search(r"://|file:| @ |--(extra-)?index|--find-links", text)
 
 
-@pytest.mark.parametrize("kind", ["base", "dev", "uv"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_everything_asked_for_is_pinned(kind: str) -> None:
     names = {plain(re.sub(r"\[.*\]", "", name)) for name in asked_for(kind)}
     assert names <= set(pins(kind))
 
 
 def test_tests_run_with_what_production_runs() -> None:
-    base, dev = pins("base"), pins("dev")
-    assert {name: dev.get(name) for name in base} == base
+    base, otel, dev = pins("base"), pins("otel"), pins("dev")
+    assert {name: otel.get(name) for name in base} == base
+    assert {name: dev.get(name) for name in otel} == otel
 
 
 def test_a_missing_line_would_be_noticed() -> None:
     rows = explained()
     rows.pop("django")
-    assert set(rows) != asked_for("base") | asked_for("dev") | asked_for("uv")
+    assert set(rows) != EVERYTHING

@@ -15,7 +15,7 @@ READ = re.compile(
     r"""|(?:environ|environment|env)(?:\.get\(|\[)\s*["']([A-Z_]+)["']"""
 )
 NAMED = re.compile(
-    r"`((?:decisiongraph|tenants|traces|projections|replays|tests|docs|templates|static)/[\w./-]+\.\w+)`"
+    r"`((?:decisiongraph|tenants|traces|projections|replays|approvals|tests|docs|templates|static)/[\w./-]+\.\w+)`"
 )
 FOREIGN = {"PATH", "PYTHONPATH", "MAKELEVEL", "DJANGO_SETTINGS_MODULE", "PYTEST_XDIST_WORKER", "HOME", "VIRTUAL_ENV"}
 

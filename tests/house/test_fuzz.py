@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import random
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -14,14 +15,15 @@ from django.test import Client
 from rest_framework.parsers import JSONParser
 
 from tests.traces.events import Desk, new_id, start, step
+from tests.trust.sizes import SEED, size
 from traces import selectors
 from traces.domain import canonical
 from traces.domain.draft import Draft, validate
 from traces.services import refusals
 
-BODIES = 50_000
+BODIES = size(20_000, 50_000)
 """Byte strings through the domain."""
-REQUESTS = 5_000
+REQUESTS = size(2_000, 5_000)
 """Byte strings over HTTP."""
 
 INTERESTING = [
@@ -78,7 +80,7 @@ def seeds() -> list[bytes]:
 
 def bodies(count: int) -> list[bytes]:
     """Mostly mutated events, some noise."""
-    rng = random.Random(20261122)
+    rng = random.Random(SEED)
     good = seeds()
     made = []
     for n in range(count):
@@ -91,7 +93,8 @@ def bodies(count: int) -> list[bytes]:
     return made
 
 
-def test_the_domain_refuses_or_reads_exactly() -> None:
+@pytest.mark.trust("F2")
+def test_the_domain_refuses_or_reads_exactly(figures: Callable[..., None]) -> None:
     accepted = valid = 0
     for body in bodies(BODIES):
         value = read(body)
@@ -111,6 +114,7 @@ def test_the_domain_refuses_or_reads_exactly() -> None:
             assert all(v.status in (400, 403, 413, 422) and v.detail and "." in v.code for v in draft)
     assert accepted > BODIES / 20, "the fuzzer no longer reaches validation"
     assert valid > BODIES / 100, "the fuzzer no longer reaches the log"
+    figures(byte_strings=BODIES, valid=valid)
 
 
 def read(body: bytes) -> Any:
@@ -121,8 +125,9 @@ def read(body: bytes) -> Any:
         return fault
 
 
+@pytest.mark.trust("F2")
 @pytest.mark.django_db
-def test_no_body_breaks_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_body_breaks_the_api(monkeypatch: pytest.MonkeyPatch, figures: Callable[..., None]) -> None:
     monkeypatch.setattr(refusals, "record", lambda *_args: None)  # keeping them is most of the time
     desk = Desk()
     client = desk.client("ingest", "read")
@@ -139,12 +144,13 @@ def test_no_body_breaks_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
         for receipt in answer.json().get("results", [answer.json()]):
             if receipt["status"] == "created":
                 created[receipt["log_seq"]] = orjson.loads(body)
-    assert len(created) > 5
+    assert len(created) > REQUESTS / 1000
     log = selectors.read_log(desk.tenant, after=0, limit=REQUESTS)
     assert [event.log_seq for event in log] == list(range(1, len(log) + 1))
     for event in log:
         assert event.payload == created[event.log_seq]["payload"]
         assert event.idempotency_key == created[event.log_seq]["idempotency_key"]
+    figures(requests=REQUESTS, accepted=len(created), server_errors=0)
 
 
 def post(client: Client, n: int, body: bytes) -> Any:
@@ -165,6 +171,7 @@ def trace_of(body: bytes) -> str:
     return found if isinstance(found, str) and found and not set(found) & set("/\\?#%.\x00\r\n") else "x"
 
 
+@pytest.mark.trust("F2", control=True)
 def test_the_control_the_plain_parser_lets_through_what_breaks_later() -> None:
     def plain(body: bytes) -> Any:
         return JSONParser().parse(io.BytesIO(body), "application/json", {"encoding": "utf-8"})

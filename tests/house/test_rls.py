@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import psycopg
 import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection, models, transaction
 
 from decisiongraph.core.db import TenantManager, TenantModel, UnscopedQuery, tenant_tx
+from decisiongraph.stack.endpoints import endpoints
 from tenants.access import system_principal
 from tenants.models import ApiToken, AuditEntry, Membership
 from tenants.services import record_audit
 from tests.factories import make_cast, make_token
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.trust("G2")]
 
 PLATFORM_TABLES = {
     "tenants_tenant",
@@ -22,6 +25,10 @@ PLATFORM_TABLES = {
     "tenants_user_groups",
     "tenants_user_user_permissions",
     "tenants_loginthrottle",
+    "tenants_session",  # of people, who may belong to several tenants
+    "tenants_secondfactor",
+    "tenants_recoverycode",
+    "tenants_identity",
     "auth_group",
     "auth_group_permissions",
     "auth_permission",
@@ -164,6 +171,125 @@ def test_functions_across_tenants_belong_to_the_finder_and_fix_their_search_path
         assert not public, name
 
 
+def functions() -> list[tuple[Any, ...]]:
+    """Our own functions: name, owner, definer?, arguments, result, body."""
+    return rows(
+        "SELECT p.proname, pg_get_userbyid(p.proowner), p.prosecdef, pg_get_function_identity_arguments(p.oid),"
+        " pg_get_function_result(p.oid), p.prosrc FROM pg_proc p"
+        " WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS ("
+        "   SELECT 1 FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"
+    )
+
+
+ACROSS_TENANTS = re.compile(
+    r"(SETOF )?(integer|bytea)|"
+    r"TABLE\((\w+ (integer|bigint|uuid|bytea|double precision|timestamp with time zone)(, )?)+\)"
+)
+"""What a function that looks across tenants may answer: numbers, ids, hashes, moments."""
+MEASURES = {"dg_projection_lag", "dg_open_care", "dg_active_replays", "dg_outbox_backlog"}
+"""Sums over all tenants for monitoring: names of projections and states, and numbers; nothing of a tenant."""
+
+AS_OWNER = {
+    "erase_body": "deletes the body that an EventRedacted of the same transaction names",
+    "erase_text": "puts [erased] where a text was, while an erasure of the tenant runs",
+}
+"""Functions that run as the owner, and why; each holds itself to the tenant of the transaction."""
+
+
+def test_there_is_no_view() -> None:
+    """A view reads as its owner; a policy of the table below would compare with nobody's tenant."""
+    assert (
+        rows("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v','m')") == []
+    )
+
+
+def test_every_function_says_no_more_than_it_must() -> None:
+    for name, owner, definer, arguments, result, body in functions():
+        if not definer:
+            assert result == "trigger" or name == "dg_replaced", name
+        elif owner == "dg_owner":
+            assert name in AS_OWNER, name
+            assert "current_setting('app.tenant')" in body, name
+        elif "wanted_tenant" in arguments:  # inside one tenant, where the indexes are of use
+            assert "app.tenant" in body, name
+        elif name in MEASURES:
+            assert "count(" in body, name
+            assert "tenant" not in result.replace("tenants", ""), name
+        else:
+            assert ACROSS_TENANTS.fullmatch(result), (name, result)
+
+
+def test_the_roles_are_what_they_were_made_as() -> None:
+    found = rows("SELECT rolname, rolcanlogin, rolreplication FROM pg_roles WHERE rolname LIKE 'dg\\_%%' ORDER BY 1")
+    assert [(name, login) for name, login, _ in found] == [
+        ("dg_app", True), ("dg_backup", True), ("dg_finder", False), ("dg_owner", True),
+    ]  # fmt: skip
+    assert not any(replication for _, _, replication in found)
+    members = rows(
+        "SELECT r.rolname::text, m.rolname::text FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid"
+        " JOIN pg_roles m ON m.oid = a.member WHERE m.rolname LIKE 'dg\\_%%'"
+    )
+    assert members == [("dg_finder", "dg_owner")]  # so that the owner can give functions to it
+    makers = rows(
+        "SELECT DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(grantee) END FROM pg_namespace n,"
+        " aclexplode(n.nspacl) WHERE n.nspname = 'public' AND privilege_type = 'CREATE'"
+    )
+    assert {name for (name,) in makers} <= {"dg_owner", "dg_finder", "pg_database_owner"}
+
+
+def test_what_triggers_protect_is_not_granted_either() -> None:
+    guarded = {
+        name
+        for (name,) in rows(
+            "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+            " WHERE t.tgname LIKE '%%\\_no\\_change'"
+        )
+    }
+    assert guarded >= {"traces_event", "traces_event_body", "tenants_auditentry"}
+    assert guarded >= {"traces_lognode", "traces_logcheckpoint", "approvals_vote"}
+    always = rows("SELECT tgname FROM pg_trigger WHERE tgname LIKE '%%\\_no\\_change' AND tgenabled <> 'A'")
+    assert always == []
+    granted = rows(
+        "SELECT table_name, privilege_type FROM information_schema.role_table_grants"
+        " WHERE grantee IN ('dg_app', 'PUBLIC') AND table_schema = 'public'"
+        " AND privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE')"
+    )
+    assert {table for table, _ in granted} & guarded == set()
+
+
+CARELESS = (
+    "CREATE TABLE careless (tenant_id integer NOT NULL, name text UNIQUE)",
+    "CREATE VIEW careless_view AS SELECT * FROM traces_event",
+    "CREATE FUNCTION careless_function() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT name FROM careless $$",
+    "GRANT TRUNCATE ON careless TO dg_app",
+)
+
+
+def test_the_control_what_a_careless_migration_leaves_is_found(stack_environ: dict[str, str]) -> None:
+    checks = (
+        test_row_level_security_is_forced_on_every_tenant_table,
+        test_every_tenant_table_has_exactly_the_three_policies,
+        test_every_table_belongs_to_the_owner_and_none_to_the_app,
+        test_the_app_truncates_nothing_and_makes_no_triggers,
+        test_functions_across_tenants_belong_to_the_finder_and_fix_their_search_path,
+        test_every_unique_index_over_tenant_data_starts_with_the_tenant,
+        test_there_is_no_view,
+        test_every_function_says_no_more_than_it_must,
+    )
+    with psycopg.connect(endpoints(stack_environ).database_url_admin, autocommit=True) as admin:
+        try:
+            for statement in CARELESS:
+                admin.execute(statement)
+            for check in checks:
+                with pytest.raises(AssertionError):
+                    check()
+        finally:
+            admin.execute("DROP FUNCTION IF EXISTS careless_function(); DROP VIEW IF EXISTS careless_view")
+            admin.execute("DROP TABLE IF EXISTS careless")
+    for check in checks:
+        check()
+
+
 def test_every_unique_index_over_tenant_data_starts_with_the_tenant() -> None:
     loose = set()
     for table, index, first, width in rows(
@@ -253,10 +379,6 @@ def test_the_audit_log_is_append_only(statement: str) -> None:
 def test_the_audit_log_is_append_only_for_a_superuser_too(replica: bool) -> None:
     """Grants do not bind a superuser; the triggers do, also where replication switches others off."""
     import os
-
-    import psycopg
-
-    from decisiongraph.stack.endpoints import endpoints
 
     cast = make_cast()
     with psycopg.connect(endpoints(os.environ).database_url_admin) as admin:

@@ -159,7 +159,7 @@ def test_digests_and_health(filled: Desk, client: Client) -> None:
         assert len(answer.json()["digests"]) == names
         assert all(value.startswith("sha256:") for value in answer.json()["digests"].values())
     found = client.get(f"{V1}/projections/health").json()
-    assert set(found) == {"tenant", "head", "state", "projections", "replays"}
+    assert set(found) == {"tenant", "head", "state", "projections", "replays", "checks"}
     assert (found["state"], found["replays"]) == ("fresh", [])
 
 
@@ -189,3 +189,55 @@ def test_dead_letters(desk: Desk, client: Client, monkeypatch: pytest.MonkeyPatc
         "retried",
         "skipped",
     }
+
+
+# --- a hub -----------------------------------------------------------------------------------------------
+
+
+def test_a_hub_says_what_was_left_out(desk: Desk, client: Client) -> None:
+    for number in range(130):
+        desk.append(trace(f"h-{number:03}", number)[:1])
+    desk.catch_up()
+    hub = "actor:agent:bot-0"
+    first = client.get(f"{V1}/graph/subgraph", {"node": hub, "max_nodes": 10}).json()
+    assert [node["key"] for node in first["nodes"][1:]] == [f"trace:h-{number:03}" for number in range(9)]
+    assert (first["truncated"], first["unread"], first["hubs"]) == (True, True, [{"key": hub, "edges": 130}])
+    assert first["omitted_nodes"] >= 1
+    last = client.get(f"{V1}/graph/subgraph", {"node": hub, "max_nodes": 10, "prefer": "latest"}).json()
+    assert [node["key"] for node in last["nodes"][1:]] == [f"trace:h-{number:03}" for number in range(129, 120, -1)]
+    whole = client.get(f"{V1}/graph/subgraph", {"node": hub, "max_nodes": 2000, "node_types": "trace"}).json()
+    assert (len(whole["nodes"]), whole["truncated"], whole["hubs"]) == (131, False, [])
+    then = client.get(f"{V1}/graph/subgraph", {"node": hub, "max_nodes": 10, "as_of": 120}).json()
+    assert then["hubs"] == [{"key": hub, "edges": 120}]
+    assert len(pages(client, "/graph/edges", node=hub)) == 130
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"depth": "7"}, "less than or equal to 6"),
+        ({"depth": "-1"}, "greater than or equal to 0"),
+        ({"max_nodes": "2001"}, "less than or equal to 2000"),
+        ({"max_nodes": "0"}, "greater than or equal to 1"),
+        ({"as_of": "-1"}, "greater than or equal to 0"),
+        ({"node_types": "house"}, "trace, entity, input, policy, exception, action, actor"),
+        ({"edge_types": "eats"}, "trace_involves_entity"),
+        ({"prefer": "both"}, "'earliest' or 'latest'"),
+        ({"node": "trace"}, "trace:<trace_id>"),
+        ({"colour": "blue"}, "colour"),
+    ],
+)
+def test_a_walk_out_of_bounds_is_refused_with_the_allowed_values(
+    filled: Desk, client: Client, parameters: Json, said: str
+) -> None:
+    answer = client.get(f"{V1}/graph/subgraph", {"node": "trace:t-1", **parameters})
+    assert answer.status_code == 400
+    assert said in answer.content.decode()
+
+
+def test_a_centre_of_another_tenant_does_not_exist(filled: Desk, client: Client) -> None:
+    stranger = program(Desk(), "read")
+    for path in ("subgraph", "edges"):
+        assert client.get(f"{V1}/graph/{path}", {"node": "trace:t-1"}).status_code == 200
+        assert stranger.get(f"{V1}/graph/{path}", {"node": "trace:t-1"}).json()["code"] == "node.not_found"
+        assert client.get(f"{V1}/graph/{path}", {"node": "trace:none"}).status_code == 404

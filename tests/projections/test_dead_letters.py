@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from projections.models import Checkpoint, DeadLetter, SkippedEvent
 from tenants.models import AuditEntry
 from tests.projections.desk import Desk, trace
 from tests.projections.fold import Fold
+from tests.trust.sizes import size
 from traces import selectors as traces
 
 pytestmark = pytest.mark.django_db
@@ -54,9 +56,12 @@ def in_the_middle(desk: Desk, number: int = 3) -> list[int]:
     return chosen[:number]
 
 
+@pytest.mark.trust("B4")
 @pytest.mark.parametrize("batch", [4, 500])
-def test_other_traces_go_on_and_a_retry_heals(desk: Desk, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
-    head = desk.fill(20)
+def test_other_traces_go_on_and_a_retry_heals(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, batch: int, figures: Callable[..., None]
+) -> None:
+    head = desk.fill(20 if batch < 100 else size(20, 750))
     positions = in_the_middle(desk)
     bad = poison(monkeypatch, *positions)
     desk.catch_up(batch=batch)
@@ -83,6 +88,7 @@ def test_other_traces_go_on_and_a_retry_heals(desk: Desk, monkeypatch: pytest.Mo
     with tenant_tx(desk.tenant):
         assert AuditEntry.objects.filter(action="dead_letter.retried").count() == 12
         assert set(Checkpoint.objects.filter(active=True).values_list("epoch", flat=True)) == {3}
+    figures(events=head, poisoned=len(positions), parked=len(parked), digest="that of a clean run")
 
 
 def test_a_retry_that_fails_again_names_the_next_event(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,6 +197,7 @@ def test_reads_say_what_is_parked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
         selectors.trace_list(desk.tenant, min_log_seq=head)
 
 
+@pytest.mark.trust("B4", control=True)
 def test_the_control_a_rule_that_swallows_an_event_is_caught(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.fill(4)
     (position,) = in_the_middle(desk, 1)

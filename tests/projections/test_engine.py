@@ -56,6 +56,7 @@ def test_two_tenants_share_nothing(desk: Desk) -> None:
         assert {row.tenant_id for row in GraphNode.objects.all()} == {desk.tenant.pk}
 
 
+@pytest.mark.trust("B2")
 @pytest.mark.parametrize("place", PLACES)
 def test_a_crash_anywhere_is_invisible(desk: Desk, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.fill(10)
@@ -100,6 +101,7 @@ while engine.catch_up(Tenant.objects.get(slug=sys.argv[1]), batch=25).more:
 """
 
 
+@pytest.mark.trust("B2")
 def test_killed_workers_leave_whole_batches(desk: Desk, stack_environ: dict[str, str]) -> None:
     desk.fill(25)
     for times, place in enumerate(("rows", "buckets", "cursor", "committed"), start=2):
@@ -117,6 +119,7 @@ def test_killed_workers_leave_whole_batches(desk: Desk, stack_environ: dict[str,
     assert desk.rows_right()
 
 
+@pytest.mark.trust("B1")
 def test_many_workers_at_once(desk: Desk) -> None:
     desk.fill(40)
     errors: list[BaseException] = []
@@ -139,6 +142,7 @@ def test_many_workers_at_once(desk: Desk) -> None:
     assert desk.canonical() == desk.expected()
 
 
+@pytest.mark.trust("B1", control=True)
 def test_the_control_a_cursor_of_its_own_transaction_is_caught(desk: Desk) -> None:
     """Moving a cursor without its rows, as a careless engine would, must show in the digests."""
     desk.fill(10)

@@ -7,21 +7,15 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from decisiongraph.core import bus, clock, jobs
+from decisiongraph.core import bus, clock
 from decisiongraph.core.db import tenant_tx
 from projections import engine, selectors, services
+from projections.engine import live as live_module
 from projections.models import Checkpoint, Finding, WorkerHeartbeat
+from projections.services import care
 from tests.projections.desk import Desk
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, object]]]:
-    """Jobs asked for instead of sent."""
-    asked: list[tuple[str, dict[str, object]]] = []
-    monkeypatch.setattr(jobs, "_send", lambda name, arguments: asked.append((name, arguments)))
-    return asked
 
 
 def test_the_shape(desk: Desk) -> None:
@@ -104,9 +98,35 @@ def test_a_slice_that_ends_early_asks_for_another(
     desk.fill(5)
     enqueued.clear()
     whole = engine.catch_up
-    monkeypatch.setattr(engine, "catch_up", lambda tenant: whole(tenant, budget=0.0, batch=3))
+    monkeypatch.setattr(engine, "catch_up", lambda tenant, rest: whole(tenant, budget=0.0, batch=3))
     assert services.catch_up(desk.tenant).more
     assert ("projections.catch_up", {"tenant_id": desk.tenant.pk}) in enqueued
+
+
+def test_passes_rest_between_appends_that_come_one_by_one(
+    desk: Desk, enqueued: list[tuple[str, dict[str, object]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(care, "REST_SECONDS", 60.0)
+    desk.fill(3)
+    desk.catch_up()
+    head = desk.fill(2)
+    enqueued.clear()
+    done = services.catch_up(desk.tenant)
+    assert (done.events, done.more) == (0, True), "the last pass has just ended"
+    assert ("projections.catch_up", {"tenant_id": desk.tenant.pk}) in enqueued, "but nothing is forgotten"
+    with tenant_tx(desk.tenant):
+        Checkpoint.objects.update(moved_at=clock.now() - timedelta(seconds=61))
+    assert services.catch_up(desk.tenant).events > 0
+    assert set(desk.cursors().values()) == {head}
+
+
+def test_a_batch_of_lag_is_not_left_for_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(care, "REST_SECONDS", 60.0)
+    monkeypatch.setattr(live_module, "LIVE_BATCH", 5)
+    desk.fill(3)
+    desk.catch_up()
+    desk.fill(3)
+    assert services.catch_up(desk.tenant).events > 0
 
 
 def test_heartbeats_say_who_lives(db: None) -> None:
@@ -120,7 +140,7 @@ def test_heartbeats_say_who_lives(db: None) -> None:
     services.beat("w:1", queues="project", pid=1)
     assert {worker.name: worker for worker in selectors.workers()}["w:1"].current == ""
     assert services.forget_silent_workers(older_than=clock.now() - timedelta(minutes=1)) >= 1
-    assert set(selectors.queue_depths() or {}) == {"project", "replay", "timers", "deliver", "default"}
+    assert set(selectors.queue_depths() or {}) == {"project", "replay", "timers", "deliver", "learn", "default"}
 
 
 def test_finder_functions_answer_numbers_only(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,27 +11,34 @@ import psycopg
 import pytest
 from django.db import connection
 
-from decisiongraph.core.db import current_tenant_id, tenant_tx
+from decisiongraph.core.db import arrays, current_tenant_id, tenant_tx
 from decisiongraph.stack.endpoints import endpoints
 from projections import engine
 from projections.domain.digest import key_sha
-from projections.engine import arrays
+from projections.domain.graph import walk
 from projections.models import GraphEdge, TraceSummary
+from projections.selectors import graph as graphs
 from tests.projections.desk import Desk
 from tests.replays.drive import run
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def newcomer(stack_environ: dict[str, str]) -> Desk:
-    """A tenant whose rows, of a second generation, came after the last ANALYZE."""
+@pytest.fixture(scope="module")
+def newcomer(django_db_setup: None, django_db_blocker: pytest.Blocker) -> Desk:
+    """A tenant whose rows, of a second generation, came after the last ANALYZE; these tests only read it."""
+    with django_db_blocker.unblock():
+        return arrive()
+
+
+def arrive() -> Desk:
+    """Another tenant, the ANALYZE, and the newcomer."""
     for desk in (Desk(), newcomer := Desk()):
         for number in range(2):
             desk.fill(250, prefix=f"n{number}", seed=number)
         desk.catch_up()
         if desk is not newcomer:
-            with psycopg.connect(endpoints(stack_environ).database_url_admin, autocommit=True) as admin:
+            with psycopg.connect(endpoints(os.environ).database_url_admin, autocommit=True) as admin:
                 admin.execute("ANALYZE projections_tracesummary, projections_graphedge, projections_graphnode")
     run(newcomer, "all", "rebuild")
     return newcomer
@@ -72,3 +80,31 @@ def test_look_ups_of_pages_find_what_they_show(newcomer: Desk) -> None:
         for rows, most in ((one, 1), (edges, 30)):
             sql, arguments = rows.query.sql_with_params()
             assert looked_at(sql, arguments) <= most, sql
+
+
+def test_a_walk_reads_of_a_hub_what_it_has_room_for(newcomer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every node is a look-up of its own that stops by itself; counting what is left costs no row beyond the hub."""
+    asked: list[tuple[str, dict[str, Any]]] = []
+    rows = graphs._Edges._rows
+
+    def listen(self: Any, sql: str, **values: Any) -> Any:
+        asked.append((sql, self.values | values))
+        return rows(self, sql, **values)
+
+    monkeypatch.setattr(graphs._Edges, "_rows", listen)
+    monkeypatch.setattr(walk, "LEAST_PER_NODE", 10)
+    hub = "actor:agent:bot-0"
+    for newest in (False, True):
+        asked.clear()
+        found = graphs.subgraph(newcomer.tenant, node=hub, depth=2, max_nodes=30, newest=newest)
+        assert found.hubs[hub] >= 500, "or this proves nothing"
+        with tenant_tx(newcomer.tenant):
+            reads = {sql: looked_at(sql, values) for sql, values in asked}
+        # of each node what is asked for, and everything that the thirty say themselves
+        walked = [most for sql, most in reads.items() if "UNION ALL" in sql]
+        closing = [most for sql, most in reads.items() if "from_sha = ANY(" in sql]
+        counted = [most for sql, most in reads.items() if "count(*)" in sql]
+        assert walked
+        assert max(walked) <= 45
+        assert max(closing) <= 30 * 12
+        assert max(counted) <= found.hubs[hub] + 10

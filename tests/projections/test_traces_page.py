@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from decisiongraph.core.db import tenant_tx
 from projections import engine
-from projections.console.traces import ROWS, instant, typed
+from projections.console.traces import ROWS
 from projections.models import DeadLetter
 from tenants.access import system_principal
 from tests.factories import Cast, make_cast
@@ -102,7 +103,13 @@ def test_only_members_see_the_list(cast: Cast) -> None:
     for person in (cast.vera, cast.bob, cast.rita, cast.alice):
         assert keys(show(cast.browser(person), address(cast))) == ["mine"]
     stranger = cast.browser(cast.mallory)
-    for path in ("traces", "traces?part=list", "traces?part=news&since=0", "traces?part=names", "palette?q=mine"):
+    for path in (
+        "traces",
+        "traces?part=list",
+        "traces?part=news&since=0",
+        "traces?part=complete&q=mi",
+        "palette?q=mine",
+    ):
         assert stranger.get(f"/t/{cast.acme.slug}/{path}").status_code == 404
         assert b"mine" not in stranger.get(f"/t/{cast.globex.slug}/{path}").content.replace(b"q=mine", b"").replace(
             "“mine”".encode(), b""
@@ -168,7 +175,7 @@ def test_what_is_typed_becomes_part_of_the_address(cast: Cast) -> None:
     response = browser.get(address(cast), {"q": 'workflow:loan outcome:success "free text"', "sort": "started"})
     assert response.status_code == 302
     to = response.headers["Location"]
-    assert to == address(cast, "sort=started&q=free+text&workflow=loan&outcome=success")
+    assert to == address(cast, "sort=started&q=%22free+text%22&workflow=loan&outcome=success")
     page = show(browser, address(cast, "workflow=loan&outcome=success"))
     assert keys(page) == ["one"]
     chips = re.findall(r'<span class="chip">(\w+) <b>(\w+)</b>', page)
@@ -176,15 +183,61 @@ def test_what_is_typed_becomes_part_of_the_address(cast: Cast) -> None:
     assert f'href="{address(cast, "outcome=success")}" aria-label="Remove the filter workflow"' in page
 
 
-def test_typed_text_is_taken_apart() -> None:
-    assert typed('workflow:"a b" x:y entity:account/acct-1 rest') == (
-        {"workflow": "a b", "entity": "account/acct-1"},
-        "x:y rest",
+@pytest.mark.parametrize(
+    ("text", "marked", "words"),
+    [
+        ("x outcom:failure", "outcom:", "Did you mean outcome:?"),
+        ("after:2026-02-30", "2026-02-30", "There is no such day or time"),
+        ('"open', "&quot;open", "not closed"),
+        ("entity:K1 <b>", "K1", "type/id"),
+        ("y" * 401, "y", "at most 400"),
+    ],
+)
+def test_what_is_typed_wrongly_is_marked_under_the_bar(cast: Cast, text: str, marked: str, words: str) -> None:
+    append(cast, *decision("one"))
+    answer = cast.browser(cast.vera).get(address(cast), {"q": text}, headers={"Accept": "text/html"})
+    page = answer.content.decode()
+    assert answer.status_code == 400
+    assert f"<mark>{marked}</mark>" in page
+    assert words in page
+    assert "<b>Nothing was searched.</b>" in page
+    assert f'value="{html.escape(text)}"' in page
+    assert 'aria-invalid="true" aria-describedby="faults"' in page
+
+
+def offered(client: Client, cast: Cast, text: str) -> list[tuple[str, str]]:
+    page = show(client, address(cast, urlencode({"part": "complete", "q": text})))
+    found = re.findall(r'data-text="([^"]*)"[^>]*><b>([^<]*)</b>', page)
+    return [(html.unescape(text), html.unescape(label)) for text, label in found]
+
+
+def test_the_bar_completes_names_then_values(cast: Cast) -> None:
+    append(
+        cast,
+        *decision("one", workflow="loan review", policy="dti", actor="eve"),
+        *decision("two", entity="K2"),
+        *decision("three"),
     )
-    assert typed('an "open quote') == ({}, 'an "open quote')
-    assert typed("outcome: failure") == ({}, "outcome: failure")
-    assert instant("2026-03-14") == instant("2026-03-14T00:00:00+00:00")
-    assert instant("14.3.2026") is None
+    vera = cast.browser(cast.vera)
+    assert [label for _, label in offered(vera, cast, "")][:3] == ["workflow:", "outcome:", "status:"]
+    assert offered(vera, cast, "refund pol") == [("refund policy:", "policy:")]
+    assert offered(vera, cast, "policy:d") == [("policy:dti ", "dti"), ("policy:dti@3 ", "dti@3")]
+    assert offered(vera, cast, "x workflow:") == [
+        ("x workflow:refund ", "refund"),
+        ('x workflow:"loan review" ', "loan review"),
+    ]
+    assert offered(vera, cast, 'workflow:"lo') == [('workflow:"loan review" ', "loan review")]
+    assert offered(vera, cast, "entity:b") == [("entity:booking/", "booking/")]
+    assert offered(vera, cast, "entity:booking/") == [
+        ("entity:booking/K1 ", "booking/K1"),
+        ("entity:booking/K2 ", "booking/K2"),
+    ]
+    assert ("actor:agent/eve ", "agent/eve") in offered(vera, cast, "actor:agent/")
+    assert [label for _, label in offered(vera, cast, "outcome:f")] == ["failure"]
+    assert len(offered(vera, cast, "after:")) == 5
+    assert offered(vera, cast, '"in quotes') == []
+    assert offered(vera, cast, "zzz") == []
+    assert cast.browser(cast.mallory).get(address(cast, "part=complete&q=workflow:")).status_code == 404
 
 
 def test_a_trace_is_found_before_the_projection_has_it(cast: Cast) -> None:
@@ -280,7 +333,7 @@ def test_event_text_is_hostile_input(cast: Cast) -> None:
     trace = "<b>x<b>\u202e1"
     append(cast, *decision(trace, workflow=HOSTILE, title=HOSTILE, entity=HOSTILE, policy=HOSTILE, actor=HOSTILE))
     browser = cast.browser(cast.vera)
-    for query in ("", "part=list", "part=names", "q=script", "q=%3Cscript%3Ealert(9)"):
+    for query in ("", "part=list", "part=complete&q=workflow:", "q=script", "q=%3Cscript%3Ealert(9)"):
         page = show(browser, address(cast, query))
         body = page[page.find("<body") :]
         assert "<script>alert" not in body, query

@@ -85,6 +85,7 @@ def test_all_is_a_parent_with_children(desk: Desk, small_steps: None) -> None:
     assert (view.row.verdict, view.position) == ("match", view.target)
 
 
+@pytest.mark.trust("C1")
 def test_cancel(desk: Desk, small_steps: None) -> None:
     desk.fill(8)
     desk.catch_up()
@@ -135,6 +136,7 @@ def expire(desk: Desk, replay: Replay) -> None:
         Replay.objects.filter(pk=replay.pk).update(lease_until=past, heartbeat_at=past)
 
 
+@pytest.mark.trust("B3")
 def test_one_worker_at_a_time_and_takeover(desk: Desk, small_steps: None) -> None:
     desk.fill(8)
     desk.catch_up()
@@ -154,6 +156,7 @@ def test_one_worker_at_a_time_and_takeover(desk: Desk, small_steps: None) -> Non
     assert drive(desk, replay).row.verdict == "match"
 
 
+@pytest.mark.trust("B3", control=True)
 def test_the_control_without_the_fence_two_workers_would_write(desk: Desk, small_steps: None) -> None:
     """The guard is what refuses the late commit: without it the batch goes through."""
     desk.fill(8)
@@ -193,6 +196,7 @@ while services.run_slice(tenant, sys.argv[2]):
 """
 
 
+@pytest.mark.trust("B5")
 def test_a_rebuild_killed_twice_ends_right(desk: Desk, stack_environ: dict[str, str]) -> None:
     desk.fill(20)
     desk.catch_up()
@@ -290,6 +294,7 @@ def test_a_parent_whose_last_worker_died_is_ended_by_the_tick(desk: Desk, monkey
     assert selectors.replay(desk.tenant, str(replay.pk)).row.verdict == "match"
 
 
+@pytest.mark.trust("C1")
 def test_children_that_end_at_the_same_moment_end_the_parent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each cut-over works on its own snapshot, in which the other child is still running."""
     desk.fill(20)

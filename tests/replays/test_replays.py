@@ -27,6 +27,7 @@ from projections.models import (
     TraceSummary,
 )
 from replays import selectors, services
+from replays.models import Replay
 from replays.services import run as run_module
 from tenants.models import AuditEntry
 from tests.projections.desk import Desk, trace
@@ -112,6 +113,23 @@ def test_a_row_that_should_not_be_there_is_named(desk: Desk) -> None:
     assert (view.row.verdict, view.row.surplus, view.row.differences) == ("mismatch", 1, 1)
     (item,) = selectors.differences(desk.tenant, str(view.row.pk))
     assert (item.row.key, item.row.kind) == ("trace:forged", "surplus")
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_every_differing_row_is_suspected_wherever_its_key_lies(desk: Desk, chunks: int) -> None:
+    desk.fill(20)
+    desk.catch_up()
+    shadow = engine.begin(desk.tenant, "context_graph")
+    engine.step(engine.Window(desk.tenant), engine.BOUND["context_graph"], limit=10_000, generation=shadow)
+    assert engine.suspects(desk.tenant, "context_graph", 1, shadow, chunks=chunks) == {"node": set(), "edge": set()}
+    with tenant_tx(desk.tenant):
+        rows = list(GraphNode.objects.filter(generation=1).order_by("key_sha"))
+        first, last, changed = rows[0], rows[-1], rows[1:-1:3]
+        GraphNode.objects.filter(pk__in=[item.pk for item in changed]).update(created_at="2001-01-01T00:00:00Z")
+        GraphNode.objects.filter(pk__in=[first.pk, last.pk], generation=1).delete()
+        GraphNode.objects.filter(key_sha=rows[2].key_sha, generation=shadow).delete()
+    wanted = {bytes(item.key_sha) for item in (first, rows[2], last, *changed)}
+    assert engine.suspects(desk.tenant, "context_graph", 1, shadow, chunks=chunks) == {"node": wanted, "edge": set()}
 
 
 def test_a_changed_sum_alone_is_a_mismatch(desk: Desk) -> None:
@@ -391,6 +409,22 @@ def test_deleting_goes_in_batches(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(generations_module.delete_some, "__kwdefaults__", {"limit": 3})
     run(desk, "context_graph")
     assert services.sweep(desk.tenant, budget=0.0), "something is left when the time is over"
+    sweep(desk)
+    with tenant_tx(desk.tenant):
+        assert not GraphNode.objects.exclude(generation=1).exists()
+
+
+def test_clearing_away_waits_for_replays(desk: Desk) -> None:
+    desk.fill(6)
+    desk.catch_up()
+    run(desk, "context_graph")
+    other = start(desk, "trace_summary")
+    with tenant_tx(desk.tenant):
+        Replay.objects.filter(pk=other.pk).update(status="running")
+    assert not services.sweep(desk.tenant)
+    with tenant_tx(desk.tenant):
+        assert GraphNode.objects.exclude(generation=1).exists(), "nothing was deleted beside a running replay"
+    drive(desk, other)
     sweep(desk)
     with tenant_tx(desk.tenant):
         assert not GraphNode.objects.exclude(generation=1).exists()

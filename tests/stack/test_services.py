@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -13,20 +14,36 @@ import pytest
 import redis
 
 from decisiongraph.stack import postgres, process, services
-from decisiongraph.stack.endpoints import endpoints
+from decisiongraph.stack.endpoints import Endpoints, endpoints
 
 Environ = dict[str, str]
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Environ]:
-    """A STATE_DIR of this test alone, erased afterwards."""
+@contextlib.contextmanager
+def a_state() -> Iterator[Environ]:
+    """A STATE_DIR, erased afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="dg-test-"))
     folder.chmod(0o755)
     environ = {"STATE_DIR": str(folder), "PATH": os.environ["PATH"]}
-    yield environ
-    services.erase(environ)
+    try:
+        yield environ
+    finally:
+        services.erase(environ)
     assert not folder.exists()
+
+
+@pytest.fixture
+def state() -> Iterator[Environ]:
+    """A STATE_DIR of this test alone."""
+    with a_state() as environ:
+        yield environ
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Endpoints]:
+    """Servers for the tests that only look at them."""
+    with a_state() as environ:
+        yield services.up(environ).endpoints
 
 
 def remember(environ: Environ) -> None:
@@ -152,15 +169,13 @@ def test_a_private_folder_stays_private(state: Environ) -> None:
     assert not where.data_dir.exists()
 
 
-def test_nobody_else_enters_the_socket_folder(state: Environ) -> None:
-    where = services.up(state).endpoints
-    assert where.socket_dir.stat().st_mode & 0o777 == 0o700
-    assert where.data_dir.stat().st_mode & 0o777 == 0o700
+def test_nobody_else_enters_the_socket_folder(running: Endpoints) -> None:
+    assert running.socket_dir.stat().st_mode & 0o777 == 0o700
+    assert running.data_dir.stat().st_mode & 0o777 == 0o700
 
 
-def test_roles_are_bound_by_row_level_security(state: Environ) -> None:
-    where = services.up(state).endpoints
-    with psycopg.connect(where.database_url_admin, autocommit=True) as admin:
+def test_roles_are_bound_by_row_level_security(running: Endpoints) -> None:
+    with psycopg.connect(running.database_url_admin, autocommit=True) as admin:
         rows = admin.execute(
             "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname LIKE 'dg\\_%'"
             " AND NOT (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb) ORDER BY 1"
@@ -175,9 +190,8 @@ def test_roles_are_bound_by_row_level_security(state: Environ) -> None:
     assert durable == [("on",), ("on",)]
 
 
-def test_an_outside_database_is_prepared_through_its_address(state: Environ) -> None:
-    sockets = services.up(state).endpoints.socket_dir
-    admin = postgres.superuser_url(sockets)
+def test_an_outside_database_is_prepared_through_its_address(running: Endpoints) -> None:
+    admin = postgres.superuser_url(running.socket_dir)
     with psycopg.connect(admin, autocommit=True) as server:
         server.execute("CREATE DATABASE shop")
     url = admin.replace("/postgres?", "/shop?")

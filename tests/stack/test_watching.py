@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from decisiongraph.celery import app
 from decisiongraph.stack import parts, process, run
+from projections.selectors.health import QUEUES
 
 WAITS = "import time; time.sleep(600)"
 FAMILY = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {WAITS!r}]); time.sleep(600)"
@@ -177,10 +179,22 @@ def test_parts_see_their_stack_and_not_makes_variables(state: Path) -> None:
     assert not any(name.startswith("MAKE") for name in child)
     assert (child["STATE_DIR"], child["PORT"], child[process.MARK]) == (str(state), "8100", str(state))
     assert child["LOG_LEVEL"] == "DEBUG"
+    assert child["PROMETHEUS_MULTIPROC_DIR"] == str(state / "metrics"), "one answer of /metrics for all processes"
 
 
-def test_replay_never_shares_a_worker_process_with_catch_up() -> None:
+def test_replay_and_learning_never_share_a_worker_process_with_catch_up() -> None:
     queues = {
         part.name: part.argv[part.argv.index("-Q") + 1] for part in parts.parts(8000, Path("/s")) if "-Q" in part.argv
     }
-    assert queues == {"worker": "project,timers,deliver,default", "replay": "replay"}
+    assert queues == {
+        "worker": "project,timers,default",
+        "deliver": "deliver",
+        "replay": "replay",
+        "learn": "learn",
+    }
+    routed = {task: app.amqp.router.route({}, task)["queue"].name for task in sorted(app.tasks) if "." in task}
+    assert {task for task, queue in routed.items() if queue == "learn"} == {
+        "projections.learn",
+        "projections.learn_all",
+    }
+    assert {queue for task, queue in routed.items() if not task.startswith("celery.")} <= set(QUEUES)

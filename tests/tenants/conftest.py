@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_django.fixtures import SettingsWrapper
+
     from tests.factories import Cast
 
 
@@ -27,3 +29,19 @@ def nothing_remembered() -> Iterator[None]:
     tokens.forget()
     yield
     tokens.forget()
+
+
+@pytest.fixture
+def quick_passwords(cast: Cast, settings: SettingsWrapper) -> None:
+    """Passwords that cost nothing to check: the product's hash takes 200 ms each time, by intention."""
+    from django.contrib.auth.hashers import make_password
+
+    from tenants.models import User
+    from tests.factories import PASSWORD
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    people = (cast.alice, cast.bob, cast.rita, cast.vera, cast.mallory)
+    quick = make_password(PASSWORD)
+    for person in people:
+        person.password = quick
+    User.objects.filter(pk__in=[person.pk for person in people]).update(password=quick)

@@ -41,7 +41,7 @@ def test_from_nothing_to_the_first_request(slug: str) -> None:
     answer = client.get("/api/v1/me", headers={"Authorization": f"Bearer {text.strip()}"})
     assert answer.json()["scopes"] == ["ingest", "read"]
     actions = {entry.action for entry in selectors.audit_entries(Tenant.objects.get(slug=slug))}
-    assert actions == {"tenant.created", "member.added", "token.created"}
+    assert actions == {"tenant.created", "member.added", "token.created", "login.succeeded"}
 
 
 def test_an_existing_person_keeps_the_password(slug: str) -> None:

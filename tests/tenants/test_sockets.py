@@ -23,7 +23,7 @@ from tenants.access import (
 )
 from tests.factories import Cast, make_token
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.trust("D2")]
 
 OURS = "http://localhost:8000"
 

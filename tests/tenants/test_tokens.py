@@ -238,3 +238,63 @@ def test_bad_wishes_are_refused(cast: Cast, wish: Any, code: str) -> None:
     assert 400 <= answer.status_code < 500
     assert not code or answer.json()["code"] == code
     assert answer.json()["detail"]
+
+
+# --- rotation -----------------------------------------------------------------------------------
+
+
+def test_rotation_overlaps_and_then_the_old_one_ends(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, old_text = services.create_token(
+        cast.acme,
+        principal=cast.principal(cast.alice),
+        name="billing",
+        scopes=["ingest", "read"],
+        producers=["desk"],
+        expires_at=clock.now() + timedelta(days=90),
+    )
+    program = cast.program("admin", "ingest")
+    answer = program.post(
+        f"/api/v1/tokens/{old.pk}/rotate", {"overlap_hours": 2, "reason": "quarterly"}, content_type="application/json"
+    )
+    made = answer.json()
+    assert (answer.status_code, made["name"], made["scopes"], made["producers"]) == (
+        201, "billing", ["ingest", "read"], ["desk"],
+    )  # fmt: skip
+    assert made["replaces"]["replaced_by"] == made["id"]
+    assert (me(old_text).status_code, me(made["token"]).status_code) == (200, 200)
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(hours=2, seconds=1))
+    assert me(old_text).json()["code"] == "auth.token_expired"
+    assert me(made["token"]).status_code == 200
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=89))
+    assert me(made["token"]).status_code == 200
+    entry = selectors.audit_entries(cast.acme, action="token.rotated")[0]
+    assert (entry.reason, entry.after["replaced_by"]) == ("quarterly", f"token:{made['id']}")
+
+
+def test_rotation_without_overlap_ends_it_at_once_everywhere(cast: Cast) -> None:
+    old, text = make_token(cast.acme, "read")
+    assert me(text).status_code == 200
+    services.rotate_token(cast.acme, principal=system_principal(cast.acme), token_id=old.pk, overlap_hours=0)
+    assert me(text).status_code == 401, "also where it was remembered"
+
+
+def test_what_is_not_rotated(cast: Cast) -> None:
+    token, _ = make_token(cast.acme, "review")
+    program = cast.program("admin")
+    for path, body, status, code in (
+        (token.pk, {}, 403, "permission.missing"),  # nobody gives more than they hold
+        ("nothing0", {}, 404, "token.not_found"),
+        (token.pk, {"overlap_hours": 721}, 422, "request.not_valid"),
+    ):
+        answer = program.post(f"/api/v1/tokens/{path}/rotate", body, content_type="application/json")
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    with pytest.raises(Problem) as refused:
+        services.rotate_token(cast.acme, principal=system_principal(), token_id=token.pk, overlap_hours=-1)
+    assert refused.value.code == "token.overlap_invalid"
+    services.rotate_token(cast.acme, principal=system_principal(cast.acme), token_id=token.pk)
+    with pytest.raises(Problem) as refused:
+        services.rotate_token(cast.acme, principal=system_principal(cast.acme), token_id=token.pk)
+    assert refused.value.code == "token.not_active"
+    page = f"/t/{cast.acme.slug}/settings/tokens"
+    assert cast.browser(cast.alice).post(f"{page}/{token.pk}/rotate", {"overlap": "9"}).status_code == 422

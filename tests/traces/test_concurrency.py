@@ -23,11 +23,12 @@ from django.db import DatabaseError, connection
 from decisiongraph.core.db import tenant_tx
 from decisiongraph.stack.endpoints import ROOT, endpoints
 from tests.traces.events import Desk, new_id, start, step
+from tests.trust.sizes import SEED, size
 from traces import selectors
 
 pytestmark = pytest.mark.django_db
 
-SECONDS = 4.0
+SECONDS = size(2.0, 5.0)
 WRITERS = 8
 ROLLED_BACK = 0.2
 """Share of transactions that end without commit, after having appended."""
@@ -65,7 +66,7 @@ def on_threads(*jobs: Callable[[], None]) -> None:
 
 def slow_writer(desk: Desk, seed: int, until: float, written: Counter[str]) -> None:
     """Append in transactions that go on for a while and sometimes roll back."""
-    rng = random.Random(seed)
+    rng = random.Random(SEED + seed)
     trace = new_id()
     desk.append(start(trace))
     written["log"] += 1
@@ -77,7 +78,8 @@ def slow_writer(desk: Desk, seed: int, until: float, written: Counter[str]) -> N
                 raise RolledBack
 
 
-def test_a_tailing_reader_misses_nothing(desk: Desk) -> None:
+@pytest.mark.trust("A1")
+def test_a_tailing_reader_misses_nothing(desk: Desk, figures: Callable[..., None]) -> None:
     """A1: 8 slow writers; the reader's cursor is just a number."""
     until = time.monotonic() + SECONDS
     seen: list[int] = []
@@ -102,9 +104,13 @@ def test_a_tailing_reader_misses_nothing(desk: Desk) -> None:
     assert len(seen) > 100
     assert seen == list(range(1, len(seen) + 1)), "lost, duplicated or out of order"
     assert selectors.head(desk.tenant) == len(seen)
+    figures(events=len(seen), lost=0, doubled=0)
 
 
-def test_the_control_a_reader_of_a_serial_number_misses_some(stack_environ: dict[str, str]) -> None:
+@pytest.mark.trust("A1", control=True)
+def test_the_control_a_reader_of_a_serial_number_misses_some(
+    stack_environ: dict[str, str], figures: Callable[..., None]
+) -> None:
     """The same load on a BIGSERIAL column: commit order is not number order, and the reader loses rows."""
     url = endpoints(stack_environ).database_url_admin
     until = time.monotonic() + SECONDS / 2
@@ -144,8 +150,10 @@ def test_the_control_a_reader_of_a_serial_number_misses_some(stack_environ: dict
         (stored,) = admin.execute("SELECT count(*) FROM serial_log").fetchone() or (0,)
         admin.execute("DROP TABLE serial_log")
     assert len(seen) < stored
+    figures(BIGSERIAL_events=stored, lost=stored - len(seen))
 
 
+@pytest.mark.trust("A2")
 def test_commit_order_is_log_order(desk: Desk) -> None:
     """Who is told an earlier position was told it before: 8 threads, each sees its own write at once."""
     trace = new_id()
@@ -172,11 +180,12 @@ def test_commit_order_is_log_order(desk: Desk) -> None:
 # --- torture ----------------------------------------------------------------------------------
 
 TORTURER = ROOT / "tests" / "traces" / "torturer.py"
-KEYS = 200
+KEYS = size(200, 600)
 PROCESSES = 3
-KILLS = 6
+KILLS = size(6, 12)
 
 
+@pytest.mark.trust("A3")
 def test_killed_writers_lose_and_double_nothing(desk: Desk, stack_environ: dict[str, str], tmp_path: Path) -> None:
     """A3, scaled: every key is sent by every process, some with other content; processes are killed."""
     answers = [tmp_path / f"answers-{n}" for n in range(PROCESSES)]
@@ -189,7 +198,7 @@ def test_killed_writers_lose_and_double_nothing(desk: Desk, stack_environ: dict[
         )
 
     running = [spawn(number) for number in range(PROCESSES)]
-    rng = random.Random(7)
+    rng = random.Random(SEED)
     for _ in range(KILLS):
         time.sleep(0.25 + rng.random() * 0.5)
         victim = rng.randrange(PROCESSES)
@@ -230,6 +239,7 @@ def _answers(files: list[Path]) -> Iterator[tuple[str, str, int | None, str]]:
                 yield key, status, log_seq, content
 
 
+@pytest.mark.trust("A3", control=True)
 def test_the_control_without_its_constraints_the_log_doubles(desk: Desk, stack_environ: dict[str, str]) -> None:
     """The database is the guarantee: with the lock bypassed the constraints refuse what the code lets through."""
     trace = new_id()

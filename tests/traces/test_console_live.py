@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.factories import Cast, make_cast
 from tests.traces.events import envelope, finish, new_id, start, step
-from tests.traces.test_console import HOSTILE, append, hostile, show
+from tests.traces.page import HOSTILE, append, hostile, show
 from traces.console import stream
 
 pytestmark = pytest.mark.django_db

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.traces.events import Desk
 from tests.traces.model import Model, Sent
+from tests.trust.sizes import LEVEL, SEED, size
 from traces import selectors, store
 from traces.domain import canonical
 from traces.services import Refused, place, refusals
@@ -23,7 +24,7 @@ APPEND = sys.modules["traces.services.append"]
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = 40
+EXAMPLES = size(40, 100)
 STEPS = 30
 
 sent = st.builds(
@@ -85,13 +86,13 @@ class Append(RuleBasedStateMachine):
 def check() -> None:
     """Run the machine; raises at the first difference (as found: shrinking takes minutes on a database)."""
     run_state_machine_as_test(
-        Append,
+        seed(SEED)(Append),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
             deadline=None,
             database=None,
-            derandomize=True,
+            derandomize=not LEVEL,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
@@ -104,8 +105,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "record", lambda *_args: None)
 
 
-def test_append_is_what_the_model_says() -> None:
+@pytest.mark.trust("F1")
+def test_append_is_what_the_model_says(figures: Callable[..., None]) -> None:
     check()
+    figures(examples=EXAMPLES, steps=STEPS)
 
 
 def forgets(what: str) -> Callable[..., Any]:
@@ -226,9 +229,13 @@ MUTANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 }
 
 
+@pytest.mark.trust("F1", control=True)
 @pytest.mark.parametrize("mutant", MUTANTS)
-def test_every_seeded_mutant_is_killed(monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
+def test_every_seeded_mutant_is_killed(
+    monkeypatch: pytest.MonkeyPatch, mutant: str, figures: Callable[..., None]
+) -> None:
     where, name, make = MUTANTS[mutant]
     monkeypatch.setattr(where, name, make(getattr(where, name, None)), raising=False)
     with pytest.raises(BaseException):  # noqa: B017 - an assertion, or the database's constraints
         check()
+    figures(mutants=len(MUTANTS))

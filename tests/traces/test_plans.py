@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from decisiongraph.core.db import tenant_tx
 from decisiongraph.stack.endpoints import endpoints
 from tests.traces.events import Desk, new_id, start, step
 from traces import selectors, store
+from traces.selectors import events
 
 pytestmark = pytest.mark.django_db
 
@@ -30,19 +32,21 @@ def busy_desk() -> Desk:
     return desk
 
 
-@pytest.fixture
-def resident(stack_environ: dict[str, str]) -> Desk:
-    """A tenant the last ANALYZE has seen."""
-    desk = busy_desk()
-    with psycopg.connect(endpoints(stack_environ).database_url_admin, autocommit=True) as admin:
+@pytest.fixture(scope="module")
+def resident(django_db_setup: None, django_db_blocker: pytest.Blocker) -> Desk:
+    """A tenant the last ANALYZE has seen; these tests only read it."""
+    with django_db_blocker.unblock():
+        desk = busy_desk()
+    with psycopg.connect(endpoints(os.environ).database_url_admin, autocommit=True) as admin:
         admin.execute("ANALYZE traces_event, traces_event_body")
     return desk
 
 
-@pytest.fixture
-def newcomer(resident: Desk) -> Desk:
+@pytest.fixture(scope="module")
+def newcomer(resident: Desk, django_db_blocker: pytest.Blocker) -> Desk:
     """A tenant that came after the last ANALYZE, with as many events as the one before."""
-    return busy_desk()
+    with django_db_blocker.unblock():
+        return busy_desk()
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -94,7 +98,7 @@ def test_an_append_looks_up_by_the_index_that_fits(newcomer: Desk, name: str) ->
 
 def test_reading_costs_what_it_finds(newcomer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, Any]] = []
-    monkeypatch.setattr(selectors, "_events", lambda sql, arguments: asked.append((sql, arguments)) or [])
+    monkeypatch.setattr(events, "_events", lambda sql, arguments: asked.append((sql, arguments)) or [])
     selectors.read_log(newcomer.tenant, after=0, limit=100, event_type="PrecedentCited")
     selectors.read_log(newcomer.tenant, after=0, limit=100, trace_id="none")
     selectors.read_log(newcomer.tenant, after=0, limit=100, trace_id="none", event_type="TraceStarted")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from decisiongraph.core.db import current_tenant_id, swift_tenant_tx, tenant_tx
+from decisiongraph.core.db import arrays, current_tenant_id, swift_tenant_tx, tenant_tx
 from decisiongraph.core.errors import Problem
 from decisiongraph.stack.process import until
 from tests.traces.events import Desk, new_id, start, step
@@ -129,8 +129,11 @@ def posted(desk: Desk, event: dict[str, Any]) -> Receipt | Problem:
 
 
 @pytest.mark.django_db
-def test_appends_that_came_together_share_a_transaction(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_appends_that_came_together_share_a_transaction(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
     """While one writer has the tenant's turn, others come: good, refused, twice the same, wrong sequence."""
+    settings.APPENDS_IN_FLIGHT = 64
     traces = [new_id() for _ in range(4)]
     desk.append(*[start(trace) for trace in traces])
     inserted: list[int] = []
@@ -196,7 +199,7 @@ def test_a_statement_that_fails_last_is_not_taken_for_a_commit(desk: Desk) -> No
     """What is sent with COMMIT is answered with it: the failure arrives, nothing is stored."""
     desk.append(start(new_id()))
     with pytest.raises(Exception, match="no_such_table"), swift_tenant_tx(desk.tenant):
-        store._cursor().execute("SELECT * FROM no_such_table")
+        arrays.cursor().execute("SELECT * FROM no_such_table")
     assert selectors.head(desk.tenant) == 1
     desk.append(start(new_id()))
     assert selectors.head(desk.tenant) == 2

@@ -6,6 +6,7 @@ from typing import Any
 
 from decisiongraph.core.api.openapi import (
     ANY_OBJECT,
+    BOOL,
     INT,
     STR,
     WHEN,
@@ -13,6 +14,7 @@ from decisiongraph.core.api.openapi import (
     array,
     nullable,
     obj,
+    page,
 )
 from traces.domain.catalog import CATALOG
 from traces.domain.envelope import INGEST_TYPES, PLATFORM_TYPES
@@ -172,6 +174,97 @@ REFUSALS = obj(
     }
 )
 
+# --- differences ----------------------------------------------------------------------------------
+
+_ANY: JsonSchema = {"description": "Any JSON value."}
+_TYPE: JsonSchema = {"type": "string", "enum": ["null", "boolean", "integer", "number", "string", "array", "object"]}
+_CHANGE = obj(
+    {
+        "kind": {
+            "type": "string",
+            "enum": ["added", "removed", "changed", "type_changed", "moved"],
+            "description": "`moved`: an item with an identity stands elsewhere in its list.",
+        },
+        "path": {"type": "string", "description": "`facts[2].value`; on the left, of what was added on the right."},
+        "left_path": STR,
+        "right_path": STR,
+        "left": _ANY,
+        "left_type": _TYPE,
+        "right": _ANY,
+        "right_type": _TYPE,
+    },
+    optional=("left_path", "right_path", "left", "left_type", "right", "right_type"),
+)
+_BRIEF = obj(
+    {
+        "trace_id": STR,
+        "trace_seq": INT,
+        "log_seq": INT,
+        "event_id": STR,
+        "event_type": STR,
+        "occurred_at": WHEN,
+        "title": STR,
+    }
+)
+_BRIEF_OR_NULL: JsonSchema = {**_BRIEF, "type": ["object", "null"]}
+DIFFERENCE = obj(
+    {
+        "basis": {"type": "string", "enum": ["payload", "action"]},
+        "left": _BRIEF_OR_NULL,
+        "right": _BRIEF_OR_NULL,
+        "comparable": {
+            "type": "boolean",
+            "description": "False when a payload was erased, or an action was not proposed, not reported, or its "
+            "commit has no `executed`.",
+        },
+        "same": BOOL,
+        "changes": array(_CHANGE),
+        "truncated": BOOL,
+    }
+)
+_SIDE = obj(
+    {
+        "trace_id": STR,
+        "workflow": nullable("string"),
+        "title": nullable("string"),
+        "status": {"type": "string", "enum": ["open", "finished"]},
+        "outcome": nullable("string"),
+        "summary": nullable("string"),
+        "started_at": WHEN,
+        "last_event_at": WHEN,
+        "event_count": INT,
+        "compared_events": {"type": "integer", "description": "At most 2,000: the first ones."},
+    }
+)
+_DECIDED = array(obj({"version": STR, "decision": STR}))
+COMPARISON = obj(
+    {
+        "left": _SIDE,
+        "right": _SIDE,
+        "facts": array(
+            obj({"name": STR, "left": array(_ANY), "right": array(_ANY), "shared": INT}),
+        ),
+        "same_facts": INT,
+        "policies": array(obj({"policy_id": STR, "same": BOOL, "left": _DECIDED, "right": _DECIDED})),
+        "counts": obj({"same": INT, "changed": INT, "left": INT, "right": INT}),
+        "exact": {
+            "type": "boolean",
+            "description": "False when the traces were too long to weigh every pair of steps.",
+        },
+        "steps": page(
+            obj(
+                {
+                    "kind": {"type": "string", "enum": ["same", "changed", "left", "right"]},
+                    "left": _BRIEF_OR_NULL,
+                    "right": _BRIEF_OR_NULL,
+                    "changes": array(_CHANGE),
+                    "truncated": BOOL,
+                }
+            )
+        ),
+    }
+)
+
 # --- event types in the published schema ----------------------------------------------------------
 
 _PREFIX = "Event."
@@ -214,6 +307,8 @@ __all__ = [
     "APPEND_REQUEST",
     "BATCH_REQUEST",
     "BATCH_RESULT",
+    "COMPARISON",
+    "DIFFERENCE",
     "EVENT",
     "EVENT_TYPES",
     "RECEIPT",

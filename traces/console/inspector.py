@@ -8,6 +8,8 @@ from typing import Any
 from decisiongraph.core.templatetags.dg.words import clock_time, duration
 from tenants.models import Tenant
 from traces import selectors
+from traces.console.difference import counterpart, difference
+from traces.console.state import Address, TraceQuery
 from traces.domain.canonical import commitment, leaf_hash, payload_hash
 from traces.domain.content import stored_leaf_envelope
 from traces.domain.envelope import StoredEvent
@@ -15,7 +17,7 @@ from traces.domain.labels import headline
 from traces.domain.moment import instant
 from traces.domain.verdict import verdict
 
-TABS = (("payload", "Payload"), ("envelope", "Envelope"), ("receipt", "Receipt"))
+TABS = (("payload", "Payload"), ("envelope", "Envelope"), ("receipt", "Receipt"), ("diff", "Diff"))
 
 _BADGES = {"PolicyEvaluated": "decision", "ApprovalRecorded": "decision", "ActionCommitted": "status"}
 """The member of the payload that is worth a badge, by event type."""
@@ -24,20 +26,21 @@ _BADGES = {"PolicyEvaluated": "decision", "ApprovalRecorded": "decision", "Actio
 def inspect(
     tenant: Tenant,
     event: StoredEvent,
+    query: TraceQuery,
     *,
-    tab: str,
     last: int,
-    link: Callable[..., str],
+    link: Address,
     elsewhere: Callable[[StoredEvent], str],
 ) -> dict[str, Any]:
     """The context of ``components/inspector.html``.
 
     Args:
-        last: ``trace_seq`` of the trace's last event.
+        query: state of the page: which tab, compared with which event, as of which event.
+        last: ``trace_seq`` of the trace's last event as of then.
         link: address of an event of this trace, ``link(trace_seq, tab=...)``.
         elsewhere: address of an event of another trace.
     """
-    seq = event.trace_seq
+    seq, tab = event.trace_seq, query.tab
     badge = event.payload.get(_BADGES.get(event.event_type, "")) if event.payload else None
     return {
         "event": event,
@@ -48,8 +51,9 @@ def inspect(
         "tabs": [{"key": key, "label": label, "url": link(seq, tab=key)} for key, label in TABS],
         "envelope": _envelope(event),
         "receipt": _receipt(event),
-        "proofs": _proofs(tenant, event),
-        "links": _links(tenant, event, link, elsewhere) if tab != "envelope" else [],
+        "proofs": _proofs(tenant, event) if tab != "diff" else [],
+        "links": _links(tenant, event, query, link, elsewhere) if tab != "diff" else [],
+        "difference": difference(tenant, event, query, link) if tab == "diff" else None,
         "previous": link(seq - 1, tab=tab) if seq > 0 else None,
         "next": link(seq + 1, tab=tab) if seq < last else None,
         "json_url": elsewhere(event).partition("?")[0] + f"/events/{seq}.json",
@@ -86,7 +90,7 @@ def _receipt(event: StoredEvent) -> dict[str, Any]:
 
 
 def _proofs(tenant: Tenant, event: StoredEvent) -> list[dict[str, Any]]:
-    """Both hashes, checked again against what is stored at this moment."""
+    """Both hashes and the proof under the newest checkpoint, made again from what is stored at this moment."""
     stored = selectors.proof(tenant, event.log_seq)
     found: list[dict[str, Any]] = []
     if stored.canonical is None or stored.salt is None or event.payload_hash is None:
@@ -111,13 +115,31 @@ def _proofs(tenant: Tenant, event: StoredEvent) -> list[dict[str, Any]]:
             "word": f"in the log at {event.log_seq:,}" if right else "differs from the stored envelope",
         }
     )
+    found.append(_sealed(tenant, event))
     return found
 
 
+def _sealed(tenant: Tenant, event: StoredEvent) -> dict[str, Any]:
+    """Whether the way from this event to the signed root of the newest checkpoint is there."""
+    under = selectors.sealed_under(tenant, event.log_seq)
+    if under is None:
+        return {"name": "checkpoint", "value": "", "state": "catching_up", "word": "sealed within a second"}
+    root = bytes(under.checkpoint.root).hex()
+    if not under.holds:
+        return {"name": "checkpoint", "value": root, "state": "failed", "word": "no proof leads to the signed root"}
+    word = f"proven by {len(under.path)} hashes"
+    return {"name": "checkpoint", "value": root, "state": "fresh", "word": word}
+
+
 def _links(
-    tenant: Tenant, event: StoredEvent, link: Callable[..., str], elsewhere: Callable[[StoredEvent], str]
+    tenant: Tenant, event: StoredEvent, query: TraceQuery, link: Address, elsewhere: Callable[[StoredEvent], str]
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    if query.tab == "envelope":
+        for other in selectors.correlated(tenant, event):
+            words = f"{other.trace_id}, event {other.trace_seq}, {headline(other)}"
+            found.append({"label": "Correlated", "text": words, "url": elsewhere(other), "away": True})
+        return found
     if event.causation_event_id:
         cause = selectors.event_by_id(tenant, event.causation_event_id)
         if cause is None:
@@ -128,9 +150,13 @@ def _links(
         else:
             words = f"{cause.trace_id}, event {cause.trace_seq}, {headline(cause)}"
             found.append({"label": "Caused by", "text": words, "url": elsewhere(cause), "away": True})
-    for effect in selectors.effects(tenant, event):
+    for effect in selectors.effects(tenant, event, until=query.until):
         words = f"event {effect.trace_seq}, {headline(effect)}"
         found.append({"label": "Led to", "text": words, "url": link(effect.trace_seq)})
+    if partner := counterpart(tenant, event, query.until):
+        label = "Proposal" if event.event_type == "ActionCommitted" else "Report"
+        words = f"event {partner.trace_seq}, {headline(partner)}, compare"
+        found.append({"label": label, "text": words, "url": link(event.trace_seq, tab="diff")})
     found.append({"label": "Occurred", "text": event.occurred_at})
     found.append({"label": "Recorded", "text": _recorded(event)})
     return found

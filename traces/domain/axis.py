@@ -74,6 +74,7 @@ class Scale:
         return self.places[piece] + (offset - self.times[piece]) * self.rates[piece]
 
     def folds(self) -> tuple[Fold, ...]:
+        """The gaps that are folded: where they stand in the lane, in percent, and how long they were."""
         shown = []
         for begin, end in self.folded:
             x, width = self.at(begin), self.at(end) - self.at(begin)

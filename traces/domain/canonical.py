@@ -117,18 +117,19 @@ def parse(raw: bytes, *, limits: Limits = EVENT_LIMITS) -> JsonValue:
         shown = b""
     # A name given twice vanishes from the value together with its colon, so as many colons in as
     # out proves that every name was there once (a colon inside text counts on both sides).
-    if (
-        not shown
-        or raw.count(b":") != shown.count(b":")
-        or (b"\\u00" in raw and (b"\\u0000" in raw or b"\\u003a" in raw or b"\\u003A" in raw))
-        or _has_big_integer(raw)
-    ):
+    if not shown or raw.count(b":") != shown.count(b":") or _may_hide(raw):
         return scanner.scan(raw, limits.max_depth, limits.max_nodes, limits.noun)
     # Indented two spaces a level, only a value inside `max_depth` containers has this margin.
     # Every value needs two bytes (itself and what separates it).
     if b"\n" + b"  " * limits.max_depth in shown or size > 2 * limits.max_nodes:
         _require_shape(value, limits)
     return value
+
+
+def _may_hide(raw: bytes) -> bool:
+    """Whether the bytes may hold a NUL, a colon that is not one byte, or an integer beyond 2^53-1."""
+    escaped = b"\\u00" in raw and (b"\\u0000" in raw or b"\\u003a" in raw or b"\\u003A" in raw)
+    return escaped or _has_big_integer(raw)
 
 
 def _has_big_integer(raw: bytes) -> bool:
@@ -165,6 +166,9 @@ def parse_event(raw: bytes) -> JsonValue:
 
 def parse_batch(raw: bytes) -> Batch:
     """``{"events": [...], "atomic": true}``: its events, each within the limits of one event."""
+    swift = _swift_batch(raw)
+    if swift is not None:
+        return swift
     body = parse(raw, limits=BODY_LIMITS)
     if not isinstance(body, dict):
         raise MalformedJson("", "body.wrong_type", 'Send an object with the key "events".')
@@ -183,6 +187,40 @@ def parse_batch(raw: bytes) -> Batch:
     _require_count(len(events))
     _require_event_limits(events, len(raw))
     return Batch(events, atomic is not False)
+
+
+def _swift_batch(raw: bytes) -> Batch | None:
+    """The batch, when every cheap proof holds that it is a good one; None leaves judging to the long way.
+
+    The proofs are those of `parse` and `_require_event_limits`, over one compact form per event
+    instead of an indented one of the whole and another of each event.
+    """
+    if len(raw) > MAX_BODY_BYTES or _may_hide(raw):
+        return None
+    try:
+        body = orjson.loads(raw)
+        if not isinstance(body, dict) or not body.keys() <= _BATCH_KEYS:
+            return None
+        events, atomic = body.get("events"), body.get("atomic")
+        if (
+            not isinstance(events, list)
+            or len(events) > MAX_BODY_EVENTS
+            or not (atomic is None or isinstance(atomic, bool))
+        ):
+            return None
+        colons = len(body)
+        for event in events:
+            text = orjson.dumps(event)
+            colons += text.count(b":")
+            length = len(text)
+            if length > 2 * MAX_EVENT_NODES or (length > 2 * MAX_EVENT_DEPTH and _may_be_deep(event, text)):
+                return None
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
+    return Batch(events, atomic is not False) if colons == raw.count(b":") else None
+
+
+_BATCH_KEYS = frozenset(("events", "atomic"))
 
 
 def _require_count(count: int) -> None:

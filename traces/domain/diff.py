@@ -162,12 +162,15 @@ def _objects(left: dict[str, Any], right: dict[str, Any], here: Path, there: Pat
 
 
 class _Pairing(NamedTuple):
+    """Which items of two lists are one and the same."""
+
     pairs: list[tuple[int, int]]
     """Positions that belong together, by position on the left."""
     moved: frozenset[tuple[int, int]]
     """Those of them that do not keep the order."""
 
     def swapped(self) -> _Pairing:
+        """The same with the sides changed."""
         return _Pairing(sorted((j, i) for i, j in self.pairs), frozenset((j, i) for i, j in self.moved))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from traces.domain.canonical import MAX_SAFE_INTEGER
 from traces.domain.catalog import CATALOG, validate_payload
-from traces.domain.envelope import PLATFORM_TYPES, REVIEW_PREFIX
+from traces.domain.envelope import PLATFORM_PRODUCER, PLATFORM_TYPES, REVIEW_PREFIX
 from traces.domain.moment import instant
 from traces.domain.violations import Violation, item, member
 
@@ -111,6 +111,13 @@ def validate(
     subsystem = None
     if source is not None:
         producer_id = check.text("source.producer_id", source.get("producer_id")) or ""
+        if producer_id == PLATFORM_PRODUCER and origin != "platform":
+            check.add(
+                "source.producer_id",
+                "envelope.reserved_producer",
+                f'The producer "{PLATFORM_PRODUCER}" is the platform itself. Choose another producer_id.',
+                403,
+            )
         system = check.text("source.system", source.get("system")) or ""
         subsystem = check.text("source.subsystem", source.get("subsystem"), optional=True)
     if actor is not None:

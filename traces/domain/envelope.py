@@ -28,8 +28,15 @@ PLATFORM_TYPES: tuple[str, ...] = (
 )
 """Types that only the platform writes; a client that sends one is refused with 403."""
 
+OPEN_WORKFLOW = "import:open-workflow"
+"""Principal of imported events whose importer asked for workflow items. It is part of every such event, so
+the wish stands in the log itself, and no client can forge it."""
+
 REVIEW_PREFIX = "review:"
 """Trace ids with this prefix belong to the platform's own review traces."""
+
+PLATFORM_PRODUCER = "decisiongraph"
+"""Producer of every platform event. Refused from clients: their keys must not meet the platform's."""
 
 REVIEW_WORKFLOW = "decisiongraph.review"
 """Workflow name of every review trace."""

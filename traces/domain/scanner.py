@@ -44,6 +44,7 @@ class MalformedJson(ValueError):
 
 
 def too_deep(path: str, max_depth: int, noun: str) -> MalformedJson:
+    """The fault of a value nested deeper than ``max_depth``; ``noun`` begins its code."""
     return MalformedJson(
         path,
         f"{noun}.too_deep",
@@ -52,6 +53,7 @@ def too_deep(path: str, max_depth: int, noun: str) -> MalformedJson:
 
 
 def too_many_nodes(path: str, max_nodes: int, noun: str) -> MalformedJson:
+    """The fault of a document of more than ``max_nodes`` values; ``noun`` begins its code."""
     return MalformedJson(
         path,
         f"{noun}.too_many_nodes",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,16 +18,19 @@ from django.db import connection
 from decisiongraph.core import bus, clock
 from decisiongraph.core.db import swift_tenant_tx
 from decisiongraph.core.errors import Problem
-from decisiongraph.core.telemetry import log, metrics
-from tenants.access import Principal
+from decisiongraph.core.telemetry import log, metrics, span
+from tenants.access import Principal, system_principal
 from tenants.models import Tenant
 from traces import store
 from traces.domain import canonical
+from traces.domain.envelope import OPEN_WORKFLOW
 from traces.domain.violations import Violation
 from traces.services import refusals
+from traces.services.in_flight import in_flight
 from traces.services.place import Placing
 from traces.services.prepare import Prepared, prepare
 from traces.services.results import Receipt, Refused, Result, batch_problem
+from traces.services.sealing import ask_to_seal
 from traces.services.turns import Turns
 
 
@@ -40,6 +44,13 @@ def append_one(
     dry_run: bool = False,
 ) -> Receipt:
     """Append the one event in ``raw`` (JSON) to a trace. Raises `Problem` when it is refused."""
+    with in_flight.place(tenant):
+        return _append_one(tenant, principal, raw, trace_id, header_key, dry_run)
+
+
+def _append_one(
+    tenant: Tenant, principal: Principal, raw: bytes, trace_id: str, header_key: str | None, dry_run: bool
+) -> Receipt:
     try:
         value = canonical.parse_event(raw)
     except canonical.MalformedJson as error:
@@ -82,6 +93,13 @@ def append_batch(
 
     ``atomic`` is for NDJSON; a JSON batch says it in its body and may not contradict it.
     """
+    with in_flight.place(tenant):
+        return _append_batch(tenant, principal, raw, ndjson, atomic, dry_run)
+
+
+def _append_batch(
+    tenant: Tenant, principal: Principal, raw: bytes, ndjson: bool, atomic: bool | None, dry_run: bool
+) -> list[Result]:
     try:
         if ndjson:
             values, whole = canonical.parse_ndjson(raw), atomic is not False
@@ -117,6 +135,12 @@ def append(
     """
     items = prepare(events, principal, origin, parsed=False)
     return _answer(tenant, principal, items, origin, atomic=atomic, dry_run=dry_run)
+
+
+def import_principal(tenant: Tenant, *, open_workflow: bool = False) -> Principal:
+    """Who appends imported events. With ``open_workflow`` every event says that it may open workflow items."""
+    found = system_principal(tenant, label="import")
+    return replace(found, ident=OPEN_WORKFLOW) if open_workflow else found
 
 
 def _answer(
@@ -159,7 +183,7 @@ def _append(
     prepared = [item for item in items if isinstance(item, Prepared)]
     if not prepared:
         return [item for item in items if isinstance(item, Refused)]
-    with swift_tenant_tx(tenant):
+    with span("log.append", tenant=tenant.slug, events=len(prepared)), swift_tenant_tx(tenant):
         seen = store.look(
             {(item.draft.producer_id, item.draft.idempotency_key) for item in prepared},
             {item.draft.event_id for item in prepared if item.draft.event_id},
@@ -177,6 +201,8 @@ def _append(
             store.insert(placing.rows, recorded_at=now, origin=origin, principal=principal.ident)
     if stores:
         _publish(tenant, placing.touched)
+        if placing.rows:
+            ask_to_seal(tenant, first=placing.rows[0].log_seq, last=placing.rows[-1].log_seq)
     if dry_run:
         return [r._replace(**_UNPLACED) if isinstance(r, Receipt) and r.status != "replayed" else r for r in results]
     return results

@@ -1,4 +1,4 @@
-"""The producers' figures follow the log behind it, by a cursor of their own."""
+"""The producers' figures follow the log behind it, by a cursor of their own. The platform is no producer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _MINUTES = """
 INSERT INTO traces_producerminute (tenant_id, minute, producer_id, events, refused, last_at, system)
 SELECT %(tenant)s, date_trunc('minute', recorded_at), producer_id, count(*), 0, max(recorded_at),
     (array_agg(system ORDER BY log_seq DESC))[1]
-FROM traces_event WHERE tenant_id = %(tenant)s AND log_seq > %(after)s AND log_seq <= %(until)s
+FROM traces_event
+WHERE tenant_id = %(tenant)s AND log_seq > %(after)s AND log_seq <= %(until)s AND origin <> 'platform'
 GROUP BY 2, 3 ORDER BY 2, 3
 ON CONFLICT (tenant_id, minute, producer_id) DO UPDATE SET
     events = traces_producerminute.events + excluded.events, last_at = excluded.last_at,
@@ -25,7 +26,8 @@ _PRODUCERS = """
 INSERT INTO traces_producer (tenant_id, producer_id, system, events, first_at, last_at, last_log_seq)
 SELECT %(tenant)s, producer_id, (array_agg(system ORDER BY log_seq DESC))[1], count(*),
     min(recorded_at), max(recorded_at), max(log_seq)
-FROM traces_event WHERE tenant_id = %(tenant)s AND log_seq > %(after)s AND log_seq <= %(until)s
+FROM traces_event
+WHERE tenant_id = %(tenant)s AND log_seq > %(after)s AND log_seq <= %(until)s AND origin <> 'platform'
 GROUP BY producer_id ORDER BY producer_id
 ON CONFLICT (tenant_id, producer_id) DO UPDATE SET
     events = traces_producer.events + excluded.events, last_at = excluded.last_at,

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError
+
+from decisiongraph.core.telemetry import on_behalf_of, requests
 
 MOST = 64
 """Appends in one transaction; more wait for the next one."""
@@ -24,6 +27,8 @@ Result = TypeVar("Result")
 class _Waiter(Generic[Item, Result]):
     def __init__(self, item: Item) -> None:
         self.item = item
+        self.requests = requests()
+        """Whoever does the work does it on behalf of all of them."""
         self.group: list[_Waiter[Item, Result]] | None = None
         """Set for the one who has to do the work: whose, its own first."""
         self.result: Result | None = None
@@ -79,9 +84,18 @@ class Turns(Generic[Item, Result]):
         group[0].woken.set()
 
 
+def _for_all(group: list[_Waiter[Item, Result]]) -> AbstractContextManager[None]:
+    """Hints of a shared transaction name the requests of everybody in it."""
+    if len(group) == 1:
+        return nullcontext()
+    return on_behalf_of(dict.fromkeys(request for waiter in group for request in waiter.requests))
+
+
 def _do(group: list[_Waiter[Item, Result]], work: Callable[[list[Item]], list[Result]]) -> None:
     try:
-        for waiter, result in zip(group, work([waiter.item for waiter in group]), strict=True):
+        with _for_all(group):
+            results = work([waiter.item for waiter in group])
+        for waiter, result in zip(group, results, strict=True):
             waiter.result = result
     except (OperationalError, InterfaceError) as error:
         for waiter in group:

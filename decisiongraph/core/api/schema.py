@@ -62,5 +62,5 @@ def _refusals(address: str, operation: Mapping[str, Any]) -> set[int]:
     if "{" in address:
         found.add(404)
     if "requestBody" in operation:
-        found |= {413, 415}
+        found |= {413, 415, 422}
     return found

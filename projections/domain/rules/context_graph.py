@@ -162,11 +162,12 @@ class _ContextGraph:
     name = "context_graph"
     version = 1
     tables: tuple[Table, ...] = (
-        Table(NODE, ("node_type", "trace_id", "created_at"), Merge.FIRST),
+        Table(NODE, ("node_type", "trace_id", "created_at"), Merge.FIRST, plain=True),
         Table(
             EDGE,
             ("edge_type", "from_key", "to_key", "trace_id", "event_id", "created_at"),
             Merge.APPEND,
+            plain=True,
         ),
     )
     history_types: frozenset[str] = frozenset()

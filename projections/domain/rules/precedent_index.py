@@ -96,19 +96,23 @@ class _Collector:
             self.room -= len(words)
 
     def fact(self, fact: dict[str, Any]) -> None:
-        name, kind, value = text(fact, "key"), text(fact, "value", "type"), part(fact, "value")
-        if name is None:
+        name, value = fact.get("key"), fact.get("value")
+        if not isinstance(name, str):
             return
-        inner = value.get("value") if isinstance(value, dict) else value
-        words = inner if isinstance(inner, str) else jcs(inner).decode()
+        kind = None
+        if isinstance(value, dict):
+            kind, value = value.get("type"), value.get("value")
+        words = value if isinstance(value, str) else jcs(value).decode()
         if self.fact_room <= 0:
             self.truncated = True
             return
-        kept = words[: min(MAX_FACT, self.fact_room)]
-        self.truncated = self.truncated or len(kept) < len(words)
+        kept = words
+        if len(words) > MAX_FACT or len(words) > self.fact_room:
+            kept = words[: min(MAX_FACT, self.fact_room)]
+            self.truncated = True
         # names count too, so that a million empty facts are bounded as well
         self.fact_room -= len(kept) + len(name) + 1
-        self.facts.append([name, kind or "", kept])
+        self.facts.append([name, kind if isinstance(kind, str) else "", kept])
 
     def event(self, event: StoredEvent) -> None:
         payload = event.payload
@@ -148,12 +152,34 @@ class _Collector:
             self.policies.add(f"{policy_id}@{version}")
 
 
+def said(trace_id: str, history: Iterable[StoredEvent]) -> Row:
+    """What a trace that is not finished yet says so far, under the names of a search row.
+
+    Args:
+        history: its events of `RULE.history_types`, in trace order; payloads may be erased.
+    """
+    found, opening = _Collector(), None
+    for event in history:
+        if event.event_type == "TraceStarted":
+            opening = event.payload
+        found.event(event)
+    return {
+        "trace_id": trace_id,
+        "title": text(opening, "title"),
+        "workflow": text(opening, "workflow"),
+        "primary_entity_type": text(opening, "primary_entity", "entity_type"),
+        "primary_entity_id": text(opening, "primary_entity", "entity_id"),
+        "text": "\n".join(found.lines),
+        "facts": found.facts,
+    }
+
+
 class _PrecedentIndex:
     name = "precedent_index"
     version = 1
     tables: tuple[Table, ...] = (
-        Table(PRECEDENT, _PRECEDENT_COLUMNS, Merge.APPEND),
-        Table(TEXT, _TEXT_COLUMNS, Merge.APPEND),
+        Table(PRECEDENT, _PRECEDENT_COLUMNS, Merge.APPEND, plain=True),
+        Table(TEXT, _TEXT_COLUMNS, Merge.APPEND, plain=True),
     )
     history_types = frozenset(
         (

@@ -337,3 +337,49 @@ def test_uuid7_spends_all_its_randomness_and_checks_its_arguments() -> None:
     for ms, rand in ((-1, b"0" * 10), (1 << 48, b"0" * 10), (0, b"0" * 9)):
         with pytest.raises(ValueError, match="uuid7"):
             canonical.uuid7(ms, rand)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"events":[{"a":1,"a":2}]}',
+        b'{"events":[],"events":[]}',
+        b'{"events":[{"a":"\\u0000"}]}',
+        b'{"events":[{"a":9007199254740993}]}',
+        b'{"events":[' + b'{"a":' * 33 + b"1" + b"}" * 33 + b"]}",
+        b'{"events":[{}],"atomic":1}',
+        b'{"events":[{}],"other":1}',
+        b'{"events":{}}',
+        b"[]",
+        b"{",
+        b'{"events":[{"a":"\xff"}]}',
+    ],
+)
+def test_the_short_way_leaves_what_may_be_wrong_to_the_long_one(raw: bytes) -> None:
+    assert canonical._swift_batch(raw) is None
+
+
+events_of_a_batch = st.lists(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=6),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+        max_leaves=30,
+    ),
+    max_size=5,
+)
+
+
+@given(events_of_a_batch, st.booleans() | st.none())
+def test_both_ways_read_a_batch_alike(events: list[Any], atomic: bool | None) -> None:
+    raw = json.dumps({"events": events, "atomic": atomic}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    try:
+        long_way: Any = parse(raw, limits=BODY_LIMITS)
+    except MalformedJson:
+        long_way = None
+    short = canonical._swift_batch(raw)
+    assert short is None or (short.events, short.atomic) == (long_way["events"], atomic is not False)
+
+
+def test_a_usual_batch_takes_the_short_way() -> None:
+    raw = json.dumps({"events": [{"payload": {"facts": [{"key": str(n), "value": {"n": n}} for n in range(40)]}}]})
+    assert canonical._swift_batch(raw.encode()) is not None

@@ -7,6 +7,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError, field_validator
 
 from traces.domain import catalog
 from traces.domain.catalog import CATALOG, json_schema, upcast, validate_payload
@@ -235,3 +238,57 @@ def test_one_status_answers_many_violations() -> None:
     assert status_of(violations(400, 413)) == 413
     assert status_of(violations(422)) == 422
     assert Violation("p", "c", "d", 400).as_error() == {"path": "p", "code": "c", "detail": "d"}
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8), st.just([]), st.just({})
+)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The paths of all members and items inside a value."""
+    inner = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    return [found for key, child in inner for found in [(*path, key), *places(child, (*path, key))]]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(CATALOG)), st.data())
+def test_the_quick_check_accepts_what_the_full_one_accepts(name: str, data: st.DataObject) -> None:
+    payload = copy.deepcopy(CATALOG[name].example)
+    for _ in range(data.draw(st.integers(0, 3))):
+        paths = places(payload)
+        if not paths:
+            break
+        *before, last = data.draw(st.sampled_from(paths))
+        holder: Any = payload
+        for step in before:
+            holder = holder[step]
+        match data.draw(st.sampled_from(["change", "drop", "add"])):
+            case "change":
+                holder[last] = data.draw(ODD)
+            case "drop":
+                del holder[last]
+            case _ if isinstance(holder, dict):
+                holder[data.draw(st.text(max_size=8))] = data.draw(ODD)
+    try:
+        catalog._VALIDATORS[name].validate_python(payload)
+        valid = True
+    except ValidationError:
+        valid = False
+    assert catalog._CHECKS[name].isinstance_python(payload) is valid
+    assert (validate_payload(name, payload) == []) is valid
+
+
+def test_a_payload_that_does_more_than_hold_fields_stops_the_start() -> None:
+    class Computed(BaseModel):
+        amount: int
+
+        @field_validator("amount")
+        @classmethod
+        def even(cls, value: int) -> int:
+            return value - value % 2
+
+    with pytest.raises(TypeError, match="function"):
+        catalog._checking(Computed.__pydantic_core_schema__)

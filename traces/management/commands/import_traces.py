@@ -14,7 +14,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
 from decisiongraph.core.errors import Problem
-from tenants.access import system_principal
 from tenants.models import Tenant
 from traces import selectors, services
 from traces.importers import FORMATS, Case, ImportProblem, load_mapping, read_cases
@@ -55,6 +54,7 @@ class Command(BaseCommand):
 
     help = "Import traces from files: " + "; ".join(f"{name} = {known.summary}" for name, known in FORMATS.items())
     _broken = ""
+    _open_workflow = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options."""
@@ -68,11 +68,17 @@ class Command(BaseCommand):
             action="store_true",
             help="send complete traces again too, so that a changed content is found",
         )
+        parser.add_argument(
+            "--open-workflow",
+            action="store_true",
+            help="let exceptions and proposals in new events open items that people decide, as if they happened now",
+        )
         parser.add_argument("--allow-refused", action="store_true", help="exit with 0 although events were refused")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the import and report it; exit code 1 when it broke off or anything was refused."""
         batch = options["batch"]
+        self._open_workflow = options["open_workflow"]
         if not 1 <= batch <= MAX_BATCH:
             raise CommandError(f"--batch must be between 1 and {MAX_BATCH}.")
         tenant = Tenant.objects.filter(slug=options["tenant"]).first()
@@ -133,7 +139,7 @@ class Command(BaseCommand):
                 tally.events["replayed"] += len(case.envelopes)
             else:
                 events += case.envelopes
-        principal = system_principal(tenant, label="import")
+        principal = services.import_principal(tenant, open_workflow=self._open_workflow)
         for first in range(0, len(events), batch):
             part = events[first : first + batch]
             results = services.append(tenant, principal=principal, events=part, origin="import", atomic=False)

@@ -54,6 +54,7 @@ _TAGS: dict[str, Callable[..., Any]] = {
     "bars": charts.bars,
     "buckets": charts.buckets,
     "scorebar": charts.scorebar,
+    "fingerprint": charts.fingerprint,
 }
 for name, function in _TAGS.items():
     register.simple_tag(function, name=name)

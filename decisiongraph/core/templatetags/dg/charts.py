@@ -130,3 +130,14 @@ def scorebar(parts: Iterable[Any]) -> SafeString:
         )
         x += width
     return mark_safe(f'<svg class="scorebar" aria-hidden="true">{"".join(rects)}</svg>')
+
+
+def fingerprint(digest: Any) -> SafeString:
+    """``{% fingerprint digest %}``: its first 24 digits as a pattern, to tell two digests apart at a glance."""
+    digits = [int(char, 16) for char in str(digest)[:24] if char in "0123456789abcdef"]
+    rects = "".join(
+        f'<rect class="f{digit % 4 + 1}" x="{1 + 8 * (at % 8)}" y="{0.5 + 7.5 * (at // 8):.1f}" '
+        f'width="7" height="6.5" rx="1"/>'
+        for at, digit in enumerate(digits)
+    )
+    return mark_safe(f'<svg class="fp" aria-hidden="true">{rects}</svg>')

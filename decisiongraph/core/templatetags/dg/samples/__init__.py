@@ -12,6 +12,7 @@ from decisiongraph.core import clock
 from decisiongraph.core.templatetags.dg import marks
 from decisiongraph.core.templatetags.dg.samples.operate import HEAD, operate
 from decisiongraph.core.templatetags.dg.samples.overview import overview
+from decisiongraph.core.templatetags.dg.samples.people import people
 from decisiongraph.core.templatetags.dg.samples.trace import trace
 
 
@@ -91,4 +92,5 @@ def context() -> dict[str, Any]:
         **overview(now),
         **operate(now),
         **trace(now),
+        **people(now),
     }

@@ -23,7 +23,19 @@ def trace(now: datetime) -> dict[str, Any]:
             {"label": "Policy decisions", "value": "1 allow, 1 exception", "detail": "fare_rules@12, cap@3"},
             {"label": "Approval", "state": "approved", "detail": "Ana Petrov"},
         ],
-        "ticks": [{"x": f"{100 * index / 11:.2f}", "label": index} for index in range(12)],
+        "asof": {
+            "last": 11,
+            "at": 11,
+            "past": False,
+            "frozen": False,
+            "base": "#",
+            "kept": {},
+            "ticks": [{"x": f"{100 * index / 11:.2f}", "label": index} for index in range(12)],
+        },
+        "actions": _actions(),
+        "actions_total": 2,
+        "actions_meta": "1 of 2 was done otherwise",
+        "compared_steps": _compared(),
         "line": _timeline(),
         "inspected": {
             "trace_seq": 6,
@@ -68,6 +80,7 @@ def trace(now: datetime) -> dict[str, Any]:
             {"label": "Caused by", "text": "event 4, fare rules", "url": "#"},
             {"label": "Recorded", "text": "09:41:11.914, 12 ms after it occurred"},
         ],
+        "trace_columns": ["outcome", "workflow", "entity", "policy", "events", "duration", "last"],
         "traces": [
             {
                 "trace_id": "refund-8123-a",
@@ -229,3 +242,55 @@ def _timeline() -> dict[str, Any]:
         },
         "phases": phases,
     }
+
+
+_LOWERED = {
+    "path": "changes[0].new_value.value",
+    "kind": "changed",
+    "word": "changed",
+    "left": "612.40",
+    "right": "400.00",
+}
+_RETYPED = {
+    "path": "changes[0].new_value.type",
+    "kind": "type_changed",
+    "word": "other type",
+    "left": '"2" (string)',
+    "right": "2 (integer)",
+}
+_EXTRA = {"path": "reason", "kind": "added", "word": "only right", "left": None, "right": "Goodwill"}
+
+
+def _actions() -> list[dict[str, Any]]:
+    """Two actions: one carried out otherwise than proposed, one as proposed."""
+    plain: dict[str, Any] = {"key": "act-1", "name": "refund.issue", "state": "success", "error": "", "told": True}
+    ways = {"proposed": {"seq": 9, "url": "#"}, "committed": {"seq": 10, "url": "#"}, "more": 0, "url": "#"}
+    return [
+        plain | ways | {"word": "3 differences", "changes": [_LOWERED, _RETYPED, _EXTRA]},
+        plain | ways | {"key": "act-2", "name": "mail.send", "word": "as proposed", "changes": []},
+    ]
+
+
+def _compared() -> list[dict[str, Any]]:
+    """One step of each kind, of two traces beside each other."""
+
+    def side(seq: int, kind: str, detail: str) -> dict[str, Any]:
+        return {"seq": seq, "url": "#", "event": {"event_type": kind}, "detail": detail, "since": seq}
+
+    changed = {"changes": [_LOWERED, _RETYPED, _EXTRA], "more": 2, "diff_url": "#"}
+    return [
+        {
+            "kind": "same",
+            "key": "0-0",
+            "left": side(0, "TraceStarted", "refund"),
+            "right": side(0, "TraceStarted", "refund"),
+        },
+        {
+            "kind": "changed",
+            "key": "1-1",
+            "left": side(1, "PolicyEvaluated", "refund.cap@3"),
+            "right": side(1, "PolicyEvaluated", "refund.cap@4"),
+            **changed,
+        },
+        {"kind": "left", "key": "2-", "left": side(2, "ExceptionRequested", "EX-2207, high"), "right": None},
+    ]

@@ -1,0 +1,1 @@
+"""Pure rules of human workflow: states, tickets, deadlines."""

@@ -1,0 +1,1 @@
+"""How well precedents are found on real runs, judged by something the ranking never sees."""
