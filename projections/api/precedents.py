@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 
-from decisiongraph.core.api import ListQuery, body, decode_cursor, encode_cursor, openapi, query_params
+from decisiongraph.core.api import ListQuery, Query, decode_cursor, encode_cursor, openapi, query_params, question
 from decisiongraph.core.api.openapi import BOOL, INT, NUM, STR, JsonSchema, array, nullable, obj, page
 from decisiongraph.core.api.views import TenantAPIView
 from projections import selectors
@@ -95,8 +95,8 @@ class PrecedentSearch(TenantAPIView):
     )
     def post(self, request: TenantRequest) -> Response:
         """Finished decisions most like a situation, each with the parts of its score."""
-        question = body(request, Question)
-        return Response(selectors.found_json(selectors.precedent_search(request.tenant, question)))
+        query_params(request, Query)
+        return Response(selectors.found_json(selectors.precedent_search(request.tenant, question(request, Question))))
 
 
 class PrecedentRadar(TenantAPIView):

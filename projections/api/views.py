@@ -25,7 +25,7 @@ from projections import selectors
 from projections.api import schemas
 from projections.domain.graph import EDGE_TYPES, MAX_DEPTH, MAX_NODES, NODE_PARTS
 from projections.domain.precedents import PrecedentFilter
-from projections.domain.query import NAMES, wrong_value
+from projections.domain.query import NAMES, empty_range, wrong_value
 from tenants.access import TenantRequest
 
 MAX_SEQ = 2**53 - 1
@@ -93,7 +93,7 @@ class Traces(TenantAPIView):
         ],
         responses=openapi.responses(
             {200: (schemas.degradable_page(schemas.TRACE), "Traces in the order asked for.")},
-            refusals=REFUSALS,
+            refusals=(*REFUSALS, 422),
         ),
     )
     def get(self, request: TenantRequest) -> Response:
@@ -132,6 +132,8 @@ def trace_filter(query: TracesQuery) -> selectors.TraceFilter:
         if wrong := wrong_value(name, given[name]):
             raise invalid(name, "query.invalid_parameter", wrong)
     filters = {**dict(found.filters), **given}
+    if wrong := empty_range(filters):
+        raise invalid("before", "query.empty_range", wrong)
     whole = found._replace(filters=tuple((name, filters[name]) for name in NAMES if name in filters))
     return selectors.TraceFilter.of(whole, now=clock.now())
 

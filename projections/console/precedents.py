@@ -11,10 +11,11 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError
 
-from decisiongraph.core.api import Query, decode_cursor, encode_cursor, query_params
+from decisiongraph.core.api import Query, decode_cursor, encode_cursor, query_params, violations
 from decisiongraph.core.console import page
+from decisiongraph.core.errors import invalid
 from decisiongraph.core.templatetags.dg.words import counted
 from projections import selectors
 from projections.domain.precedents.question import Question, typed_facts
@@ -53,26 +54,11 @@ class PrecedentsPage(Query):
     facts: str = Field(default="", max_length=2000)
     text: str = Field(default="", max_length=8000)
     outcome: Literal["", "success", "failure", "abandoned"] = ""
-    as_of: str = Field(default="", max_length=16, pattern=r"^\d*$")
+    as_of: str = Field(default="", max_length=20)
     view: Literal["search", "radar"] = "search"
     part: Literal["panel", "aside"] | None = None
     """``panel``: a section for the page of the trace; ``aside``: what stands inside one."""
     cursor: str | None = Field(default=None, max_length=1000)
-
-    @field_validator("facts")
-    @classmethod
-    def _facts(cls, value: str) -> str:
-        keys = [fact.key for fact in typed_facts(value)]
-        if len(keys) != len(set(keys)):
-            raise ValueError("name every fact once")
-        return value
-
-    @field_validator("policy")
-    @classmethod
-    def _policy(cls, value: str) -> str:
-        if value and not all(value.rpartition("@")[::2]):
-            raise ValueError("must be <id>@<version>")
-        return value
 
     def asks(self) -> bool:
         """Whether anything is asked."""
@@ -82,7 +68,7 @@ class PrecedentsPage(Query):
         """The question; a trace goes before everything else that was said."""
         more: dict[str, Any] = {
             "outcome": self.outcome or None,
-            "as_of": int(self.as_of) if self.as_of else None,
+            "as_of": self.as_of.strip() or None,
             "limit": HITS,
         }
         if self.trace:
@@ -97,6 +83,37 @@ class PrecedentsPage(Query):
             text=self.text,
             **more,
         )
+
+    def wrong(self) -> list[str]:
+        """What of the form cannot be asked, each as a sentence."""
+        if not self.asks():
+            return []
+        try:
+            self.question()
+        except ValidationError as error:
+            found = violations(error, "query")
+            return [_sentence_of(LABELS.get(each["path"], ""), each["detail"]) for each in found]
+        except ValueError as error:
+            return [_sentence_of(LABELS["facts"], str(error))]
+        return []
+
+
+LABELS = {
+    "trace_id": "Trace",
+    "workflow": "Workflow",
+    "entity_type": "Entity type",
+    "policy": "Policy and version",
+    "violation_codes": "Violation code",
+    "action_type": "Action type",
+    "facts": "Facts",
+    "text": "The request in words",
+    "as_of": "As of event",
+}
+"""Field of a question -> its label in the form."""
+
+
+def _sentence_of(label: str, said: str) -> str:
+    return f"{label}: {said}." if label else f"{said}."
 
 
 @cache
@@ -116,6 +133,9 @@ def precedents(request: Any) -> HttpResponse:
     those decided otherwise, for the page of whoever decides.
     """
     query = query_params(request, PrecedentsPage)
+    wrong = query.wrong() if query.view == "search" else []
+    if wrong and query.part is not None:
+        raise invalid("", "query.invalid_parameter", " ".join(wrong))
     base = f"/t/{request.tenant.slug}"
     said = {
         name: value for name, value in query.model_dump().items() if value and name not in ("view", "cursor", "part")
@@ -124,7 +144,8 @@ def precedents(request: Any) -> HttpResponse:
         "crumbs": [{"label": "Precedents"}],
         "title": "Same situation, different outcome" if query.view == "radar" else "",
         "query": query,
-        "asked": query.view == "search" and query.asks(),
+        "asked": query.view == "search" and query.asks() and not wrong,
+        "wrong": wrong,
         "detailed": any(said.get(name) for name in ("policy", "code", "action", "facts", "as_of")),
         "search_url": f"{base}/precedents" + (f"?{urlencode(said)}" if said else ""),
         "radar_url": f"{base}/precedents?{urlencode({**said, 'view': 'radar'})}",
@@ -137,11 +158,12 @@ def precedents(request: Any) -> HttpResponse:
         return render(request, "projections/precedents.html#aside", context | _aside(request, query, base))
     if query.view == "radar":
         context |= _radar(request, query, base)
-    elif query.asks():
+    elif query.asks() and not wrong:
         context |= _answer(selectors.precedent_search(request.tenant, query.question()), query, base)
     if query.part is not None:
         return render(request, "projections/precedents.html#panel", context)
-    return render(request, "projections/precedents.html", page(request, "cases", **context))
+    shown = page(request, "cases", **context)
+    return render(request, "projections/precedents.html", shown, status=400 if wrong else 200)
 
 
 def _aside(request: Any, query: PrecedentsPage, base: str) -> dict[str, Any]:

@@ -170,12 +170,9 @@ def parse(text: str) -> Parsed:
                 "query.too_long",
             )
         )
-    after, before = filters.get("after"), filters.get("before")
-    if after and before:
-        first, last = instant(after), instant(before)
-        if first is not None and last is not None and first >= last:
-            at = places["before"]
-            faults.append(Fault(at.start, at.end, "before: must lie behind after:.", "query.empty_range"))
+    if wrong := empty_range(filters):
+        at = places["before"]
+        faults.append(Fault(at.start, at.end, wrong, "query.empty_range"))
     query = Query(tuple((name, filters[name]) for name in NAMES if name in filters), tuple(texts[:MAX_TEXTS]))
     return Parsed(query, tuple(sorted(faults)))
 
@@ -221,6 +218,12 @@ def wrong_value(name: str, value: str) -> str:
             return f"There is no such day or time as {value}."
         return "Write a day like 2026-03-14 or a time like 2026-03-14T09:30."
     return ""
+
+
+def empty_range(filters: Mapping[str, str]) -> str:
+    """Why no trace can lie between `after` and `before`; empty when one can."""
+    first, last = (instant(filters.get(name, "")) for name in ("after", "before"))
+    return "before: must lie behind after:." if first and last and first >= last else ""
 
 
 class Typing(NamedTuple):

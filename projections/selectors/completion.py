@@ -10,13 +10,15 @@ from django.db import connection
 from decisiongraph.core.db import current_tenant_id
 from projections.domain import query as language
 from projections.selectors import search
-from projections.selectors.freshness import reading
+from projections.selectors.freshness import Reading, reading
 from tenants.models import Tenant
 
 OFFERED = 8
 """Suggestions shown."""
 RECENT = 2_000
-"""Traces, the last moved first, whose values are offered: as many on a tenant of any size."""
+"""Traces, the last moved first, whose values are counted: as many on a tenant of any size."""
+OLDER = 400
+"""Traces beyond them whose values are looked at."""
 
 MEANING: dict[str, str] = {
     "workflow": "what kind of decision",
@@ -83,19 +85,31 @@ def _values(tenant: Tenant, name: str, prefix: str, now: datetime) -> list[tuple
         days = ((0, "today"), (1, "yesterday"), (7, "a week ago"), (30, "30 days ago"), (90, "90 days ago"))
         offered = [(str((now - timedelta(days=ago)).date()), words) for ago, words in days]
         return [(day, words) for day, words in offered if day.startswith(prefix)]
-    source = "types" if name == "entity" and "/" not in prefix else name
-    counted = _counted(tenant, _VALUES[source], prefix)
-    return [(value, f"{number:,} recent") for value, number in counted]
+    return _counted(tenant, name, prefix)
 
 
-def _counted(tenant: Tenant, source: str, prefix: str) -> list[Any]:
-    with reading(tenant, "trace_summary") as seen, search.bounded(tenant), connection.cursor() as cursor:
+def _counted(tenant: Tenant, name: str, prefix: str) -> list[tuple[str, str]]:
+    """Values of the latest traces by how common they are there, then, where there is room, of any other."""
+    source = _VALUES["types" if name == "entity" and "/" not in prefix else name]
+    with reading(tenant, "trace_summary") as seen, search.bounded(tenant):
+        recent = f"kind = 'decision' ORDER BY last_log_seq DESC LIMIT {RECENT}"
+        found = _values_of(seen, source, prefix, recent, [])
+        offered = [(value, f"{number:,} recent") for value, number in found]
+        if len(found) < OFFERED:
+            known = [value for value, _ in found]
+            keys = search.keys_of_value(seen, name, prefix, without=known, most=OLDER)
+            more = _values_of(seen, source, prefix, "key_sha = ANY(%s) AND kind = 'decision'", [keys]) if keys else []
+            offered += [(value, "older") for value, _ in more if value not in known]
+    return offered[:OFFERED]
+
+
+def _values_of(seen: Reading, source: str, prefix: str, which: str, parameters: list[Any]) -> list[tuple[str, int]]:
+    with connection.cursor() as cursor:
         cursor.execute(
             "WITH recent AS MATERIALIZED (SELECT workflow, actors, policies, primary_entity_type, primary_entity_id "
             "FROM projections_tracesummary WHERE tenant_id = (SELECT %s::int) AND generation = (SELECT %s::int) "
-            f"AND kind = 'decision' ORDER BY last_log_seq DESC LIMIT {RECENT}) "
-            f"SELECT v, count(*) FROM ({source}) AS s WHERE v <> '' AND starts_with(lower(v), lower(%s)) "
+            f"AND {which}) SELECT v, count(*) FROM ({source}) AS s WHERE v <> '' AND starts_with(lower(v), lower(%s)) "
             f"GROUP BY v ORDER BY count(*) DESC, v LIMIT {OFFERED}",
-            [current_tenant_id(), seen.generation, prefix],
+            [current_tenant_id(), seen.generation, *parameters, prefix],
         )
         return list(cursor.fetchall())

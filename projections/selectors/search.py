@@ -121,6 +121,30 @@ def narrow(seen: Reading, wanted: Wanted) -> Narrowed:
     return _similar(seen, wanted.texts)
 
 
+def keys_of_value(seen: Reading, name: str, prefix: str, *, without: Sequence[str], most: int) -> list[bytes]:
+    """Some traces with a value of a filter that begins so and is none of those known. Inside the transaction."""
+    kind, _, ident = prefix.partition("/")
+    if name == "entity" and ident:
+        pattern = f"%{_literal(words.normal(ident))}%"
+        return _ask(
+            "SELECT DISTINCT dg_similar_traces(%s, %s, %s, %s, %s, %s)",
+            [current_tenant_id(), seen.generation, pattern, [], "", most],
+        )
+    if name == "entity":
+        said = words.tsquery(kind, exact=False)
+        return _find(seen, said, most) if said else []
+    begins = f"{words.quoted(words.tag(name, prefix))}:*"
+    others = "".join(f" & !{words.quoted(words.tag(name, value))}" for value in without)
+    return _find(seen, begins + others, most)
+
+
+def _find(seen: Reading, tags: str, most: int) -> list[bytes]:
+    return _ask(
+        "SELECT DISTINCT dg_find_traces(%s, %s, %s, %s, %s, %s, %s)",
+        [current_tenant_id(), seen.generation, 0, tags, "", "", most],
+    )
+
+
 def _each_row(text: str, texts: int) -> Narrowed:
     """Plain filters know the tags; the text is asked of each row and of what its decision says or said so far."""
     if not text:

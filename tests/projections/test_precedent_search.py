@@ -137,7 +137,7 @@ def test_without_a_trace(client: Client) -> None:
     found = ask(client, text=LATE, without="refund-1", limit=50).json()
     assert [item["trace_id"] for item in found["items"] if item["trace_id"] == "refund-1"] == []
     assert found["compared"] == len(names) - 1
-    assert ask(client, without="refund-1").status_code == 422  # describes nothing
+    assert ask(client, without="refund-1").status_code == 400  # describes nothing
 
 
 def test_as_of_a_position(cases: Desk, client: Client) -> None:
@@ -192,10 +192,24 @@ def test_near_numbers_win(client: Client) -> None:
 )
 def test_bad_questions(client: Client, question: Json, path: str) -> None:
     answer = ask(client, **question)
-    assert answer.status_code == 422
     problem = answer.json()
-    assert problem["code"] == "request.not_valid"
+    assert (answer.status_code, problem["code"]) == (400, "query.invalid_parameter")
     assert any(each["path"].startswith(path) and each["detail"] for each in problem["errors"])
+    assert problem["errors"][0]["detail"] in problem["detail"]
+    assert "violation_codes" in problem["detail"]  # what one may ask
+
+
+@pytest.mark.parametrize("question", [{"text": "xyzzy"}, {"workflow": "nowhere"}, {"policy": "none@1"}])
+def test_what_shares_nothing_is_no_precedent(client: Client, question: Json) -> None:
+    found = ask(client, **question).json()
+    assert (found["items"], found["outcome"], found["split"]) == ([], None, [])
+
+
+def test_the_question_is_in_the_body_and_strict(client: Client) -> None:
+    answer = client.post("/api/v1/precedents/search?limit=3", {"text": LATE}, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "query.invalid_parameter")
+    answer = client.post("/api/v1/precedents/search", [LATE], content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "request.malformed")
 
 
 def test_an_unknown_trace_is_404(client: Client) -> None:

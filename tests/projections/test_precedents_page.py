@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,3 +57,36 @@ def test_the_other_way_stands_first_and_every_part_is_told(db: None) -> None:
     assert said.index("Decided the other way") < said.index("Refund 3") < said.index("Decided as success")
     for part in ("phrases of the request", "words near each other", "nearest cases"):
         assert part in said
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"text": "refund", "as_of": "9999999999999999"}, "As of event: Input should be less than or equal to"),
+        ({"text": "refund", "as_of": "soon"}, "As of event: Input should be a valid integer"),
+        ({"text": "refund", "facts": "cheap"}, "Facts: write facts as name=value, separated by commas; 'cheap'"),
+        ({"facts": "amount=1, amount=2"}, "Facts: names amount more than once."),
+        ({"policy": "cap"}, "Policy and version: must be <id>@<version>."),
+    ],
+)
+def test_what_cannot_be_asked_is_said_beside_the_form_that_keeps_it(db: None, form: dict[str, str], said: str) -> None:
+    shop = Shop()
+    answer = shop.viewer.get(f"{shop.base}/precedents", form)
+    assert answer.status_code == 400
+    assert said in html.unescape(text(answer))
+    assert "Nothing was searched" in text(answer)
+    for name, value in form.items():
+        assert f'name="{name}" value="{value}"' in answer.content.decode()
+    embedded = shop.viewer.get(f"{shop.base}/precedents", {**form, "part": "aside"})
+    assert (embedded.status_code, said in html.unescape(text(embedded))) == (400, True)
+
+
+def test_nothing_alike_is_said_to_be_nothing(db: None) -> None:
+    """Cases that share nothing with the question are no precedents, however few there are."""
+    shop = Shop()
+    shop.append(refund(1, "failure", words=LATE))
+    shop.catch_up()
+    services.learn(shop.tenant)
+    said = text(shop.viewer.get(f"{shop.base}/precedents", {"text": "xyzzy"}))
+    assert "No finished decision is like this one" in said
+    assert "All 1" in text(shop.viewer.get(f"{shop.base}/precedents", {"text": LATE}))

@@ -251,7 +251,10 @@ def test_a_search_that_takes_too_long_is_stopped_and_says_how_to_narrow_it(
         ({"q": "workflow:a", "workflow": "b"}, "query.repeated_filter", "Leave one of them out"),
         ({"q": "x" * 500}, "query.malformed", "at most 400"),
         ({"after": "0001-01-01T00:00:00+10:00"}, "query.invalid_parameter", "no such day"),
-        ({"outcome": "failed"}, "query.invalid_parameter", "not valid"),
+        ({"outcome": "failed"}, "query.invalid_parameter", "'success', 'failure' or 'abandoned'"),
+        ({"colour": "red"}, "query.invalid_parameter", "Known: actor, after"),
+        ({"after": "2026-05-01T00:00:00Z", "before": "2026-05-01T00:00:00Z"}, "query.empty_range", "behind after"),
+        ({"q": "after:2026-05-01", "before": "2026-04-01T00:00:00Z"}, "query.empty_range", "behind after"),
     ],
 )
 def test_the_api_refuses_what_cannot_be_meant(library: Desk, params: Json, code: str, words: str) -> None:

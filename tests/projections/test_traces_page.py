@@ -16,6 +16,7 @@ from decisiongraph.core.db import tenant_tx
 from projections import engine
 from projections.console.traces import ROWS
 from projections.models import DeadLetter
+from projections.selectors import completion
 from tenants.access import system_principal
 from tests.factories import Cast, make_cast
 from traces import services
@@ -238,6 +239,28 @@ def test_the_bar_completes_names_then_values(cast: Cast) -> None:
     assert offered(vera, cast, '"in quotes') == []
     assert offered(vera, cast, "zzz") == []
     assert cast.browser(cast.mallory).get(address(cast, "part=complete&q=workflow:")).status_code == 404
+
+
+def test_the_bar_completes_values_of_older_traces_too(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workflow that the latest traces do not have can still be chosen by keyboard."""
+    monkeypatch.setattr(completion, "RECENT", 1)
+    append(
+        cast,
+        *decision("one", workflow="loan review", policy="dti", actor="eve", entity="Z9"),
+        *decision("two"),
+        *decision("three"),
+    )
+    vera = cast.browser(cast.vera)
+    assert offered(vera, cast, "workflow:") == [
+        ("workflow:refund ", "refund"),
+        ('workflow:"loan review" ', "loan review"),
+    ]
+    assert offered(vera, cast, "workflow:lo") == [('workflow:"loan review" ', "loan review")]
+    assert offered(vera, cast, "policy:dti@") == [("policy:dti@3 ", "dti@3")]
+    assert offered(vera, cast, "actor:agent/e") == [("actor:agent/eve ", "agent/eve")]
+    assert ("entity:booking/Z9 ", "booking/Z9") in offered(vera, cast, "entity:booking/")
+    assert offered(vera, cast, "entity:booking/z9") == [("entity:booking/Z9 ", "booking/Z9")]
+    assert offered(vera, cast, "workflow:x") == []
 
 
 def test_a_trace_is_found_before_the_projection_has_it(cast: Cast) -> None:

@@ -101,6 +101,7 @@ def _page(request: Any, trace_id: str, query: TraceQuery, link: Address) -> Http
         raise not_found("event", f"{trace_id} {wanted}")
     stretch = _read(tenant, trace_id, query, 0)
     if wanted is not None and wanted >= size:
+        selectors.trace_event(tenant, trace_id, wanted)  # 404 by its own number
         window = _read(tenant, trace_id, query, wanted - wanted % size)
     else:
         window = stretch

@@ -91,13 +91,7 @@ def query_params(request: Request | HttpRequest, model: type[Q]) -> Q:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        allowed = ", ".join(sorted(f.alias or n for n, f in model.model_fields.items()))
-        raise Problem(
-            "query.invalid_parameter",
-            400,
-            f"A query parameter is unknown or not valid. Known: {allowed}.",
-            errors=violations(error, "query"),
-        ) from None
+        raise _unanswerable(error, model, "A query parameter is unknown or not valid") from None
 
 
 class StrictJsonParser(BaseParser):
@@ -150,11 +144,8 @@ def _no_constant(name: str) -> Any:
 
 def body(request: Request, model: type[Q]) -> Q:
     """Check a parsed control body against a model. Every violation is listed with its path: 422."""
-    data = request.data
-    if not isinstance(data, dict):
-        raise Problem("request.malformed", 400, "The body must be a JSON object.")
     try:
-        return model.model_validate(data)
+        return model.model_validate(_object(request))
     except ValidationError as error:
         raise Problem(
             "request.not_valid",
@@ -162,6 +153,29 @@ def body(request: Request, model: type[Q]) -> Q:
             "The body is not valid; each problem is listed with its path.",
             errors=violations(error, "request"),
         ) from None
+
+
+def question(request: Request, model: type[Q]) -> Q:
+    """Check the body of a read that is too long for an address: refused as `query_params` refuses, with 400."""
+    try:
+        return model.model_validate(_object(request))
+    except ValidationError as error:
+        raise _unanswerable(error, model, "A field of the question is unknown or not valid") from None
+
+
+def _unanswerable(error: ValidationError, model: type[BaseModel], what: str) -> Problem:
+    """400 with the first reasons in its sentence, every reason in its list, and what is known."""
+    errors = violations(error, "query")
+    said = "; ".join(f"{each['path']}: {each['detail']}" if each["path"] else each["detail"] for each in errors[:3])
+    known = ", ".join(sorted(field.alias or name for name, field in model.model_fields.items()))
+    return Problem("query.invalid_parameter", 400, f"{what}. {said}. Known: {known}.", errors=errors)
+
+
+def _object(request: Request) -> dict[str, Any]:
+    data = request.data
+    if not isinstance(data, dict):
+        raise Problem("request.malformed", 400, "The body must be a JSON object.")
+    return data
 
 
 def violations(error: ValidationError, noun: str) -> list[Violation]:
@@ -172,7 +186,8 @@ def violations(error: ValidationError, noun: str) -> list[Violation]:
         for part in item["loc"]:
             path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
         code = {"missing": "missing", "extra_forbidden": "unknown"}.get(item["type"], "invalid")
-        found.append({"path": path, "code": f"{noun}.{code}_field", "detail": item["msg"]})
+        detail = "There is nothing of this name" if code == "unknown" else item["msg"].removeprefix("Value error, ")
+        found.append({"path": path, "code": f"{noun}.{code}_field", "detail": detail})
     return found
 
 

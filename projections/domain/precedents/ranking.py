@@ -203,14 +203,14 @@ def rank(
     without: str | None = None,
     embed: Embed | None = None,
 ) -> list[Hit]:
-    """The ``limit`` cases most like the question, the best first.
+    """The ``limit`` cases most like the question, the best first. One that shares nothing with it is none.
 
     Args:
         without: a trace that must not be found: the one that asks.
         embed: turns requests into vectors; adds the part ``meaning``.
     """
     others = [case for case in cases if case.trace_id != without]
-    return Compared(query, others, embed=embed).hits(limit=limit)
+    return [hit for hit in Compared(query, others, embed=embed).hits(limit=limit) if hit.score > 0]
 
 
 def _hit(
