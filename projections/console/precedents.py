@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from decisiongraph.core.api import Query, decode_cursor, encode_cursor, query_params, violations
 from decisiongraph.core.console import page
-from decisiongraph.core.errors import invalid
+from decisiongraph.core.errors import Problem, invalid
 from decisiongraph.core.templatetags.dg.words import counted
 from projections import selectors
 from projections.domain.precedents.question import Question, typed_facts
@@ -154,16 +154,23 @@ def precedents(request: Any) -> HttpResponse:
         "outcomes": ("success", "failure", "abandoned"),
         "names": selectors.names(request.tenant),
     }
+    status = 400 if wrong else 200
     if query.part == "aside":
         return render(request, "projections/precedents.html#aside", context | _aside(request, query, base))
     if query.view == "radar":
         context |= _radar(request, query, base)
     elif query.asks() and not wrong:
-        context |= _answer(selectors.precedent_search(request.tenant, query.question()), query, base)
+        try:
+            context |= _answer(selectors.precedent_search(request.tenant, query.question()), query, base)
+        except Problem as problem:
+            if problem.code != "search.too_broad" or query.part is not None:
+                raise
+            status = problem.status
+            context |= {"asked": False, "wrong": [problem.detail], "stopped": True}
     if query.part is not None:
         return render(request, "projections/precedents.html#panel", context)
     shown = page(request, "cases", **context)
-    return render(request, "projections/precedents.html", shown, status=400 if wrong else 200)
+    return render(request, "projections/precedents.html", shown, status=status)
 
 
 def _aside(request: Any, query: PrecedentsPage, base: str) -> dict[str, Any]:

@@ -137,9 +137,17 @@ def traces(request: Any) -> HttpResponse:
             response["HX-Replace-Url"] = _address(tenant, query, cursor=query.cursor)
         else:
             beside = selectors.kept(tenant, request.principal, limit=SHOWN)
-            shown = _list(tenant, query, wanted, named or beside.columns)
-            shown |= _form(request, query, parsed.query, beside) | _crumbs(tenant)
-            response = render(request, "projections/traces.html", page(request, "traces", **shown))
+            shown = _form(request, query, parsed.query, beside) | _crumbs(tenant)
+            status = 200
+            try:
+                shown |= _list(tenant, query, wanted, named or beside.columns)
+            except Problem as problem:
+                if problem.code != "search.too_broad":
+                    raise
+                # the search stays in its bar, to be narrowed there
+                shown |= {"stopped": problem.detail, "chips": _chips(tenant, query), "clear_url": _clear(tenant, query)}
+                status = problem.status
+            response = render(request, "projections/traces.html", page(request, "traces", **shown), status=status)
     patch_vary_headers(response, ("HX-Request",))
     return response
 

@@ -29,6 +29,9 @@ MOST = 1_000
 LONGEST_MS = 3_000
 """A search that takes longer is stopped."""
 
+NARROWER = (
+    "Narrow it: add workflow:, outcome:, policy: or actor:, a shorter time with after: and before:, or a rarer word."
+)
 WORDS, PARTS, SPELLING = "words", "parts", "spelling"
 """How texts were found: as words; as parts of ids, titles and entities; by similar spelling."""
 
@@ -78,7 +81,7 @@ def checked(text: str) -> Query:
 
 
 @contextmanager
-def bounded(tenant: Tenant) -> Iterator[None]:
+def bounded(tenant: Tenant, narrower: str = NARROWER) -> Iterator[None]:
     """A search: a statement is stopped after `LONGEST_MS`, to the end of the transaction.
 
     Raises 422 ``search.too_broad``; nothing else can be asked of the transaction then.
@@ -93,8 +96,7 @@ def bounded(tenant: Tenant) -> Iterator[None]:
                 raise Problem(
                     "search.too_broad",
                     422,
-                    "This search looked for 3 s and was stopped. Narrow it: add workflow:, outcome:, policy: or "
-                    "actor:, a shorter time with after: and before:, or a rarer word.",
+                    f"This search looked for 3 s and was stopped. {narrower}",
                 ) from None
             raise
 

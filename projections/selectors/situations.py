@@ -29,6 +29,7 @@ CANDIDATES = 120
 QUERY_WORDS = 60
 """Different words of a question that look for candidates."""
 FOREVER = 2**62
+NARROWER = "Narrow it: say the workflow, entity type, policy or action, and the request in fewer and rarer words."
 
 
 class Found(NamedTuple):
@@ -85,7 +86,7 @@ def comparable(tenant: Tenant, question: Question) -> Compare:
 
     Stopped after 3 s with 422 ``search.too_broad``.
     """
-    with bounded(tenant):
+    with bounded(tenant, NARROWER):
         until = FOREVER if question.as_of is None else question.as_of
         outcome: str | None = question.outcome
         if question.trace_id is None:

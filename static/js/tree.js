@@ -52,9 +52,31 @@ function copyPath(key) {
   navigator.clipboard?.writeText(key.dataset.path).then(() => toast(`Copied the path ${key.dataset.path}`));
 }
 
-// By keyboard: c on a focused branch.
+// By keyboard: arrows walk the lines and fold, c copies the path of the line in focus.
+const LINES = "summary, li > .k[data-path]";
+
+function walk(tree, line, step) {
+  const lines = [...tree.querySelectorAll(LINES)].filter((each) => each.getClientRects().length);
+  const next = lines[lines.indexOf(line) + step];
+  if (!next) return;
+  if (next.localName !== "summary") next.tabIndex = -1;
+  next.focus();
+}
+
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "c" || event.ctrlKey || event.metaKey || event.altKey) return;
-  const key = event.target.closest?.("[data-tree] summary")?.querySelector(".k[data-path]");
-  if (key) copyPath(key);
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  const line = event.target.closest?.("[data-tree]") && event.target.closest(LINES);
+  if (!line) return;
+  const branch = line.localName === "summary" ? line.parentElement : null;
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    walk(line.closest("[data-tree]"), line, event.key === "ArrowDown" ? 1 : -1);
+  } else if (branch && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
+    branch.open = event.key === "ArrowRight";
+  } else if (event.key === "c") {
+    const key = branch ? line.querySelector(".k[data-path]") : line;
+    if (key) copyPath(key);
+  } else {
+    return;
+  }
+  event.preventDefault();
 });

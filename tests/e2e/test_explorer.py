@@ -92,6 +92,29 @@ def test_the_difference_of_two_events(page: Page, cast: Cast) -> None:
     expect(glass.get_by_role("heading")).to_contain_text("Event 5")
 
 
+def test_the_payload_by_keyboard(page: Page, cast: Cast) -> None:
+    """Lines, folds and the path of any value, without a pointer."""
+    trace = refund(cast, proposed="400.00", done="612.40", version="3", outcome="success")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"/t/{cast.acme.slug}/traces/{trace}?event=0")
+    tree = page.locator("[data-tree]")
+    tree.locator("summary").first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(tree.locator("summary").nth(1)).to_be_focused()  # primary_entity
+    page.keyboard.press("ArrowDown")
+    line = tree.locator("li > .k[data-path]:focus")
+    expect(line).to_have_count(1)
+    path = line.get_attribute("data-path")
+    page.keyboard.press("c")
+    expect(page.locator(".toasts")).to_contain_text(f"Copied the path {path}")
+    assert page.evaluate("navigator.clipboard.readText()") == path
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowLeft")
+    expect(tree.locator("details").nth(1)).not_to_have_attribute("open", "")
+    page.keyboard.press("ArrowRight")
+    expect(tree.locator("details").nth(1)).to_have_attribute("open", "")
+
+
 def test_two_traces_beside_each_other(page: Page, cast: Cast) -> None:
     one = refund(cast, proposed="612.40", done="612.40", version="3", outcome="failure")
     other = refund(cast, proposed="400.00", done="400.00", version="4", outcome="success")

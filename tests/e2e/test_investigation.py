@@ -44,10 +44,10 @@ def test_why_and_was_it_ever_decided_otherwise(visit: Any, desk: Cast) -> None:
     base = f"/t/{desk.acme.slug}"
     page = visit(viewport={"width": 1440, "height": 1000}).known_as(desk.bob.email).page
 
-    # find a failed run about a cancellation
+    # find a failed run about the refund of a cancelled flight
     page.goto(f"{base}/traces")
     bar = page.get_by_role("combobox").first
-    bar.fill("outcome:failure cancel")
+    bar.fill("outcome:failure refund cancel")
     bar.press("Enter")
     expect(page).to_have_url(re.compile("outcome"))
     row = page.get_by_role("link", name=re.compile("cancel", re.IGNORECASE)).first
@@ -61,6 +61,10 @@ def test_why_and_was_it_ever_decided_otherwise(visit: Any, desk: Cast) -> None:
     trace_id = trace_url.rsplit("/", 1)[1].split("?")[0]
     expect(page.locator("h1")).to_contain_text(re.compile("fail", re.IGNORECASE))
     expect(page.get_by_role("heading", name="Timeline", exact=True)).to_be_visible()
+    steps = page.locator(".windows [data-row]")
+    expect(steps.first).to_contain_text("Started")
+    expect(steps.last).to_contain_text("Finished")
+    assert steps.count() > 5
     clean(page, "trace")
 
     # what was proposed beside what was carried out, and the two events under the glass
@@ -70,7 +74,9 @@ def test_why_and_was_it_ever_decided_otherwise(visit: Any, desk: Cast) -> None:
     expect(glass.get_by_role("heading")).to_contain_text("ActionCommitted")
     glass.get_by_role("tab", name="Diff").click()
     expect(glass).to_contain_text("Payload against payload")  # these reports do not repeat what was done
+    expect(glass).to_contain_text("action_type")  # only the proposal has it
     expect(page).to_have_url(re.compile(r"event=\d+.*tab=diff"))
+    event_url = page.url
     clean(page, "difference")
 
     # what surrounds it
@@ -83,7 +89,9 @@ def test_why_and_was_it_ever_decided_otherwise(visit: Any, desk: Cast) -> None:
     page.goto(f"{base}/precedents?trace={trace_id}")
     expect(page.get_by_text("Decided the other way", exact=True)).to_be_visible()
     hits = page.locator("ul.prec > li:not(.split)")
-    expect(hits.first).to_be_visible()
+    expect(hits.first).to_contain_text("Success")  # the run that asks failed
+    hits.first.get_by_text("Every part of").click()
+    expect(hits.first.locator("dl")).to_contain_text("phrases of the request")
     assert trace_id not in [text.strip() for text in page.locator("ul.prec code").all_text_contents()]
     clean(page, "precedents")
 
@@ -95,8 +103,11 @@ def test_why_and_was_it_ever_decided_otherwise(visit: Any, desk: Cast) -> None:
     colleague = visit().known_as(desk.rita.email).page
     colleague.goto(page.url)
     expect(colleague.locator("h1")).to_have_text(said)
+    colleague.goto(event_url)
+    expect(colleague.locator("#inspector").get_by_role("heading")).to_contain_text("ActionCommitted")
+    expect(colleague.locator("#inspector")).to_contain_text("Payload against payload")
     stranger = visit().known_as(desk.mallory.email).page
-    for address in (page.url, trace_url):
+    for address in (page.url, trace_url, event_url, f"{base}/graph?node=trace:{trace_id}"):
         answer = stranger.goto(address)
         assert answer is not None
         assert answer.status == 404

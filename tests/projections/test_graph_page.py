@@ -19,6 +19,7 @@ from projections.domain.graph import Edge, Reached, node_key
 from tests.factories import Cast, make_cast
 from tests.pages import text
 from tests.projections.test_traces_page import append, decision, envelope
+from traces import selectors as log
 
 pytestmark = pytest.mark.django_db
 
@@ -156,6 +157,11 @@ def test_types_time_and_the_shortest_way(cast: Cast) -> None:
     then = show(browser, address(cast, "trace:r1", "depth=2&as_of=3"))
     assert "person" not in " ".join(names(then))
     assert "Back to now" in then
+    assert "trace, open r1" in " ".join(names(then)), "it finished later"
+    finished = max(event.log_seq for event in log.read_trace(cast.acme, "r1", limit=20))
+    for moment, word in ((finished - 1, "open"), (finished, "success")):
+        at_that_time = show(browser, address(cast, "trace:r1", f"as_of={moment}"))
+        assert f"trace, {word} r1" in " ".join(names(at_that_time))
     way = show(browser, address(cast, "trace:r1", "depth=4&to=actor:person:ana"))
     assert "Shortest way, 4 links" in way
     assert way.count('class="edge ppl way"') == 1

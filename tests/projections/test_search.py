@@ -14,9 +14,10 @@ from decisiongraph.core.errors import Problem
 from projections import selectors, services
 from projections.domain.query import parse
 from projections.models import OpenText
-from projections.selectors import TraceFilter, search
+from projections.selectors import TraceFilter, search, situations
 from projections.services import texts
 from tenants.models import Tenant
+from tests.pages import browser, text
 from tests.projections.desk import Desk
 from tests.projections.test_api import V1, program
 from tests.projections.test_traces_page import decision, envelope
@@ -241,6 +242,48 @@ def test_a_search_that_takes_too_long_is_stopped_and_says_how_to_narrow_it(
     with tenant_tx(library.tenant), connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone()[0] != "150ms", "it would outlive the search on a pooled connection"
+
+
+def test_api_and_page_say_that_a_search_was_stopped_and_how_to_narrow_it(
+    library: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database itself stops it; the page keeps the search in its bar and its filters as chips."""
+    asked = search._ask
+    monkeypatch.setattr(search, "LONGEST_MS", 100)
+    slow = "SELECT NULL::bytea FROM pg_sleep(3), ({}) q"
+    monkeypatch.setattr(search, "_ask", lambda sql, given: asked(slow.format(sql), given))
+    answer = program(library, "read").get(f"{V1}/traces", {"q": "loyal", "workflow": "refund"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "search.too_broad")
+    assert "add workflow:, outcome:, policy:" in answer.json()["detail"]
+    viewer, base = browser(library.tenant, "viewer"), f"/t/{library.tenant.slug}"
+    page = viewer.get(f"{base}/traces", {"q": "loyal", "outcome": "failure"})
+    assert page.status_code == 422
+    assert "This search looked for 3 s and was stopped. Narrow it: add workflow:" in text(page)
+    assert "The search was stopped." in text(page)
+    assert "Remove the filter outcome" in page.content.decode()
+    assert 'name="q" value="loyal"' in page.content.decode()
+    assert "No trace matches" not in text(page)
+    part = viewer.get(f"{base}/traces", {"q": "loyal", "part": "list"}, headers={"HX-Request": "true", "Accept": "*/*"})
+    assert (part.status_code, part.json()["code"]) == (422, "search.too_broad")
+
+
+def test_precedents_that_take_too_long_are_stopped_as_well(library: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(wanted: Any, until: int) -> list[bytes]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(3)")
+        return []
+
+    monkeypatch.setattr(search, "LONGEST_MS", 100)
+    monkeypatch.setattr(situations, "_candidates", slowly)
+    answer = program(library, "read").post(
+        f"{V1}/precedents/search", {"text": "a refund"}, content_type="application/json"
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "search.too_broad")
+    assert "say the workflow, entity type, policy or action" in answer.json()["detail"]
+    page = browser(library.tenant, "viewer").get(f"/t/{library.tenant.slug}/precedents", {"text": "a refund"})
+    assert page.status_code == 422
+    assert "was stopped. Narrow it: say the workflow" in text(page)
+    assert 'name="text" value="a refund"' in page.content.decode()
 
 
 @pytest.mark.parametrize(

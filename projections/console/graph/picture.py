@@ -113,14 +113,15 @@ def words(
     summary: TraceSummary | None,
     deciders: Collection[str],
     granted: Collection[str],
+    unfinished: Collection[str] = (),
 ) -> Words:
-    """How one node is called."""
+    """How one node is called; traces among ``unfinished`` are open, whatever became of them later."""
     node_type, parts = parse_key(key)
     mark, tone, _ = TYPES[node_type]
     if node_type == "trace":
         if summary is None:
             return Words("trace, not recorded", parts[0], mark, "idle")
-        state = summary.outcome or summary.status
+        state = "open" if parts[0] in unfinished else summary.outcome or summary.status
         tone = {"success": "ok", "failure": "bad", "abandoned": "idle"}.get(state, "run")
         return Words(f"{summary.kind if summary.kind == 'review' else 'trace'}, {state}", parts[0], mark, tone)
     if node_type == "entity":
