@@ -14,6 +14,7 @@ from projections.selectors.graph import (
     node_detail,
     node_json,
     subgraph,
+    unfinished,
 )
 from projections.selectors.health import (
     ProjectionHealth,
@@ -123,6 +124,7 @@ __all__ = [
     "trace_position",
     "trace_rows",
     "trace_summary",
+    "unfinished",
     "view_json",
     "wait_for",
     "workers",

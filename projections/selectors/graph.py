@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -12,9 +12,10 @@ from django.db.models import Q
 from decisiongraph.core.db import current_tenant_id
 from decisiongraph.core.errors import Problem, invalid, not_found
 from projections.domain import graph
-from projections.models import GraphEdge, GraphNode, text_sha
+from projections.models import GraphEdge, GraphNode, TraceSummary, text_sha
 from projections.selectors.freshness import Reading, reading
 from tenants.models import Tenant
+from traces import selectors as log
 
 COUNTED = 20_000
 """Edges of one hub that are counted, each way: 3 ms."""
@@ -277,3 +278,12 @@ def known_nodes(tenant: Tenant, keys: Collection[str]) -> list[str]:
         shas = [text_sha(key) for key in keys]
         found = set(GraphNode.objects.of(seen.generation).filter(key_sha__in=shas).values_list("key", flat=True))
     return [key for key in keys if key in found]
+
+
+def unfinished(tenant: Tenant, summaries: Iterable[TraceSummary], as_of: int | None) -> set[str]:
+    """Traces that have an outcome now and had none at that position."""
+    ended = [row.key for row in summaries if as_of is not None and row.outcome and row.last_log_seq > as_of]
+    if as_of is None or not ended:
+        return set()
+    finishes = log.trace_history(tenant, ended, ("TraceFinished",))
+    return {ident for ident, events in finishes.items() if all(event.log_seq > as_of for event in events)}

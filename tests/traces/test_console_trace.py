@@ -67,6 +67,14 @@ def test_addresses_answer_honestly(cast: Cast, query: str, status: int) -> None:
     assert cast.browser(cast.vera).get(address(cast, "no-such-trace")).status_code == 404
 
 
+def test_an_event_that_is_not_there_is_called_by_its_own_number(cast: Cast) -> None:
+    trace = new_id()
+    append(cast, *decision(trace))
+    answer = cast.browser(cast.vera).get(address(cast, trace, "event=9876"), headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "event.not_found")
+    assert "9876" in answer.json()["detail"]
+
+
 # --- what it says ------------------------------------------------------------------------------------
 
 

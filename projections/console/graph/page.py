@@ -7,7 +7,7 @@ which way is shown. A link opens the same picture as long as the log up to that 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -36,7 +36,6 @@ from projections.domain.graph import (
     parse_key,
     shortest_path,
 )
-from projections.models import TraceSummary
 from projections.selectors.graph import checked_key
 from tenants.access import console_view
 from tenants.models import Tenant
@@ -175,7 +174,7 @@ def _shown(tenant: Tenant, query: GraphQuery, link: Address) -> dict[str, Any]:
     told, kinds = picture.told(walk, query.node, lambda seqs: log.events_at(tenant, seqs), TOLD)
     ids = [parse_key(key)[1][0] for key, _ in walk.nodes if node_type_of(key) == "trace"]
     summaries = {row.key: row for row in selectors.trace_rows(tenant, ids)}
-    unfinished = _unfinished(tenant, summaries.values(), query.as_of)
+    unfinished = selectors.unfinished(tenant, summaries.values(), query.as_of)
     named = {
         key: picture.words(
             key, told.get(key), kinds.get(key, ""), summaries.get(parse_key(key)[1][0]), deciders, granted, unfinished
@@ -226,15 +225,6 @@ def _shown(tenant: Tenant, query: GraphQuery, link: Address) -> dict[str, Any]:
         "state": {name: value for name, value in link.kept.items() if name != "to"},
     }
     return shown
-
-
-def _unfinished(tenant: Tenant, summaries: Iterable[TraceSummary], as_of: int | None) -> set[str]:
-    """Traces that have an outcome now and had none at that moment."""
-    ended = [row.key for row in summaries if as_of is not None and row.outcome and row.last_log_seq > as_of]
-    if as_of is None or not ended:
-        return set()
-    finishes = log.trace_history(tenant, ended, ("TraceFinished",))
-    return {ident for ident, events in finishes.items() if all(event.log_seq > as_of for event in events)}
 
 
 def _toggled(names: Sequence[str] | None, every: Collection[str], name: str) -> str:
