@@ -17,7 +17,7 @@ from decisiongraph.core import clock
 from decisiongraph.core.api import Query, decode_cursor, encode_cursor, query_params
 from decisiongraph.core.bus import public_topic
 from decisiongraph.core.console import page
-from decisiongraph.core.errors import Problem
+from decisiongraph.core.errors import Problem, invalid
 from projections import selectors
 from projections.console.lists import SHOWN, panel, view_url
 from projections.domain import columns as choices
@@ -28,6 +28,7 @@ from projections.domain.query import (
     OUTCOMES,
     STATUSES,
     Parsed,
+    empty_range,
     instant,
     parse,
     text_of,
@@ -123,6 +124,10 @@ def traces(request: Any) -> HttpResponse:
     if parsed.faults:
         return _refused(request, tenant, text, parsed)
     query = query_params(request, TracesQuery)
+    if wrong := empty_range({name: getattr(query, name) for name in ("after", "before")}):
+        if query.part is not None:
+            raise invalid("before", "query.empty_range", wrong)
+        return _unsearched(request, tenant, query, parsed, "Nothing was searched.", wrong, 400)
     wanted = _filter(query, parsed.query)
     if query.part == "news":
         response = render(request, "projections/traces.html#news", _news(tenant, query, wanted))
@@ -137,17 +142,15 @@ def traces(request: Any) -> HttpResponse:
             response["HX-Replace-Url"] = _address(tenant, query, cursor=query.cursor)
         else:
             beside = selectors.kept(tenant, request.principal, limit=SHOWN)
-            shown = _form(request, query, parsed.query, beside) | _crumbs(tenant)
-            status = 200
             try:
-                shown |= _list(tenant, query, wanted, named or beside.columns)
+                shown = _list(tenant, query, wanted, named or beside.columns)
             except Problem as problem:
                 if problem.code != "search.too_broad":
                     raise
-                # the search stays in its bar, to be narrowed there
-                shown |= {"stopped": problem.detail, "chips": _chips(tenant, query), "clear_url": _clear(tenant, query)}
-                status = problem.status
-            response = render(request, "projections/traces.html", page(request, "traces", **shown), status=status)
+                said = problem.detail
+                return _unsearched(request, tenant, query, parsed, "The search was stopped.", said, problem.status)
+            shown |= _form(request, query, parsed.query, beside) | _crumbs(tenant)
+            response = render(request, "projections/traces.html", page(request, "traces", **shown))
     patch_vary_headers(response, ("HX-Request",))
     return response
 
@@ -187,6 +190,16 @@ def _refused(request: Any, tenant: Tenant, text: str, parsed: Parsed) -> HttpRes
         | {"faults": parsed.faults, "marked": marked, "typed": text}
     )
     return render(request, "projections/traces.html", page(request, "traces", **shown), status=400)
+
+
+def _unsearched(
+    request: Any, tenant: Tenant, query: TracesQuery, parsed: Parsed, title: str, said: str, status: int
+) -> HttpResponse:
+    """The page with the search in its bar, its filters as chips, and why nothing is listed."""
+    shown = _form(request, query, parsed.query, selectors.kept(tenant, request.principal, limit=SHOWN))
+    shown |= _crumbs(tenant) | {"chips": _chips(tenant, query), "clear_url": _clear(tenant, query)}
+    shown |= {"unsearched": title, "said": said}
+    return render(request, "projections/traces.html", page(request, "traces", **shown), status=status)
 
 
 def _whole(query: TracesQuery, typed: language.Query) -> language.Query:

@@ -267,6 +267,18 @@ def test_api_and_page_say_that_a_search_was_stopped_and_how_to_narrow_it(
     assert (part.status_code, part.json()["code"]) == (422, "search.too_broad")
 
 
+def test_the_page_keeps_a_time_that_cannot_be(library: Desk) -> None:
+    viewer, base = browser(library.tenant, "viewer"), f"/t/{library.tenant.slug}/traces"
+    times = {"after": "2026-05-01", "before": "2026-04-01T09:30"}
+    page = viewer.get(base, times)
+    assert page.status_code == 400
+    assert "before: must lie behind after:. More filters" in text(page)
+    assert "Nothing was searched." in text(page)
+    assert 'value="2026-04-01T09:30"' in page.content.decode()
+    part = viewer.get(base, {**times, "part": "list"}, headers={"Accept": "*/*"})
+    assert (part.status_code, part.json()["code"]) == (400, "query.empty_range")
+
+
 def test_precedents_that_take_too_long_are_stopped_as_well(library: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def slowly(wanted: Any, until: int) -> list[bytes]:
         with connection.cursor() as cursor:
