@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from projections.services import learned_to
 from tests.e2e.product import until
+from tests.e2e.test_accessibility import in_both_themes
 from tests.factories import Cast
 from tests.projections.test_precedent_search import BROKEN, LATE, refund
 from traces import selectors as log
@@ -60,3 +61,19 @@ def test_the_radar_leads_to_two_that_differ(visit: Any, decided: Cast) -> None:
     expect(page.locator(".prec > li")).to_contain_text("2 ended in success and 1 ended in failure")
     page.get_by_role("link", name="Compare two that differ").click()
     expect(page).to_have_url(f"/t/{decided.acme.slug}/compare?left=refund-3&right=refund-2")
+
+
+def test_a_form_that_cannot_be_asked_is_mended_where_it_stands(visit: Any, decided: Cast) -> None:
+    page = visit(viewport={"width": 390, "height": 800}).known_as(decided.bob.email).page
+    page.goto(f"/t/{decided.acme.slug}/precedents")
+    page.get_by_text("Describe more").click()
+    page.get_by_label("Facts").fill("cheap")
+    page.get_by_role("button", name="Find precedents").click()
+    expect(page.get_by_role("alert")).to_contain_text("write facts as name=value")
+    expect(page.get_by_label("Facts")).to_have_value("cheap")
+    assert in_both_themes(page) == []
+    page.get_by_label("Facts").fill("")
+    page.get_by_label("The request in words").fill("zyxwv")
+    page.get_by_role("button", name="Find precedents").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("No finished decision is like this one")
+    expect(page.get_by_role("alert")).to_have_count(0)
