@@ -9,6 +9,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -64,7 +65,7 @@ def test_the_control_without_the_reconciler_it_hangs(
     eventually(lambda: lag(client) == 0, "lag 0", C2_SECONDS)
     with ground.frozen("beat"):
         time.sleep(1)  # what beat has sent already is worked off
-        with ground.frozen("worker"):
+        with ground.dead("worker"):  # one that is only frozen would keep what it was handed
             pour(client, "c2x", 50)
             time.sleep(1)  # the sender has sent
             ground.flush_broker()
@@ -108,6 +109,7 @@ class Follower:
                 await asyncio.sleep(0.01)
             if self.drop:
                 self.drop = False
+                line.transport.abort()  # a line that breaks says no farewell
                 return
 
 
@@ -157,7 +159,7 @@ async def test_every_socket_sees_all_in_order(
 
 
 @pytest.mark.trust("D1", control=True, heavy=True)
-async def test_the_control_a_message_that_carries_the_event_is_missed(figures: Figures) -> None:
+async def test_the_control_a_message_that_carries_the_event_is_missed(stack: Any, figures: Figures) -> None:
     """The layer keeps nothing for a line that broke: whoever puts the event into the message loses it."""
     layer = get_channel_layer()
     assert layer is not None
