@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from pydantic import AwareDatetime, BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 from rest_framework.response import Response
 
 from decisiongraph.core import clock
@@ -20,6 +20,7 @@ from decisiongraph.core.api import (
     query_params,
 )
 from decisiongraph.core.api.views import TenantAPIView
+from decisiongraph.core.clock import Moment
 from decisiongraph.core.errors import invalid
 from projections import selectors
 from projections.api import schemas
@@ -53,8 +54,8 @@ class TracesQuery(ProjectionQuery):
     entity: Text | None = None
     policy: Text | None = None
     actor: Text | None = None
-    after: AwareDatetime | None = None
-    before: AwareDatetime | None = None
+    after: Moment | None = None
+    before: Moment | None = None
     q: Text | None = None
     kind: Literal["decision", "review", "all"] | None = None
     sort: Literal["-last", "last", "-started", "started"] = "-last"
