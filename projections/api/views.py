@@ -146,16 +146,8 @@ def _trace_position(query: TracesQuery) -> tuple[Any, int] | None:
     if "started" not in query.sort:
         found = decode_cursor(query.cursor, int, int)
         return None if found is None else (found[0], found[1])
-    found = decode_cursor(query.cursor, str, int)
-    if found is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(found[0])
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise invalid("cursor", "cursor.malformed", "Start again without `cursor`.")
-    return moment, found[1]
+    found = decode_cursor(query.cursor, datetime, int)
+    return None if found is None else (found[0], found[1])
 
 
 def _page(seen: selectors.Reading, rows: list[Any], limit: int, *, item: Any, cursor: Any) -> Response:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import uuid
+from typing import Any
+
 import pytest
 
 from tests.factories import Cast
@@ -47,3 +52,36 @@ def test_pages(cast: Cast, address: str) -> None:
     browser = cast.browser(cast.alice)
     assert browser.get(f"/t/{cast.acme.slug}/{address}?after={FAR}").status_code == 200
     assert browser.get(f"/t/{cast.acme.slug}/{address}?after={OUTSIDE[1]}").status_code in (200, 400)
+
+
+FORGED = [
+    ["0577-01-06T06:22:10-19:07", str(uuid.UUID(int=1))],
+    ["0001-01-01T00:00:00+19:00", str(uuid.UUID(int=1))],
+    ["2026-01-01T00:00:00", str(uuid.UUID(int=1))],
+    ["2026-01-01T00:00:00Z", "no id\x00"],
+    ["2026-01-01T00:00:00Z"],
+    ["0577-01-06T06:22:10-19:07", 1],
+    [2**60, 2**60],
+    [True],
+    {},
+]
+LISTS = [
+    *("audit", "tokens", "members", "traces?sort=started", "replays", "approvals", "exceptions", "incidents"),
+    *("notifications", "sla-policies", "webhooks", "graph/edges", "precedents", "views", "exports"),
+    *("log/checkpoints", "ingest/refusals", "projections/dead-letters"),
+]
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=str)
+def test_no_forged_position_breaks_a_list(cast: Cast, forged: Any) -> None:
+    """400 with the reason; a position that could be one of a list's own is simply read."""
+    client = cast.program("admin", "read", "operate", "review")
+    cursor = base64.urlsafe_b64encode(json.dumps(forged).encode()).decode().rstrip("=")
+    refused = 0
+    for path in LISTS:
+        answer = client.get(f"/api/v1/{path}{'&' if '?' in path else '?'}cursor={cursor}")
+        assert answer.status_code in (200, 400), (path, answer.content)
+        if answer.status_code == 400:
+            assert answer.json()["code"] in ("cursor.malformed", "query.invalid_parameter"), (path, answer.content)
+            refused += 1
+    assert refused > len(LISTS) / 2
