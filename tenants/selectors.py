@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -84,7 +84,7 @@ def member(tenant: Tenant, member_id: int) -> Membership | None:
         return Membership.objects.select_related("user").filter(pk=member_id).first()
 
 
-def tokens(tenant: Tenant, *, after: tuple[str, str] | None = None, limit: int = 500) -> list[ApiToken]:
+def tokens(tenant: Tenant, *, after: tuple[datetime, str] | None = None, limit: int = 500) -> list[ApiToken]:
     """Tokens, newest first, up to ``limit + 1``; ``after`` is (created_at, id) of the last seen."""
     with tenant_tx(tenant):
         rows = ApiToken.objects.all()

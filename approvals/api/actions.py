@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from drf_spectacular.utils import extend_schema
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.response import Response
 
 from approvals import services
@@ -16,6 +16,7 @@ from approvals.models import Item
 from decisiongraph.core.api import body, openapi
 from decisiongraph.core.api.openapi import WHEN, JsonSchema, array, obj
 from decisiongraph.core.api.views import TenantAPIView
+from decisiongraph.core.clock import Moment
 from tenants.access import TenantRequest
 from tenants.services import reauth
 
@@ -254,8 +255,8 @@ class DelegateBody(ReasonBody):
     """Body of ``delegate``."""
 
     to: str = Field(min_length=1, max_length=300)
-    ends_at: AwareDatetime
-    starts_at: AwareDatetime | None = None
+    ends_at: Moment
+    starts_at: Moment | None = None
 
 
 class Delegate(TenantAPIView):

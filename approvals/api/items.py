@@ -19,7 +19,6 @@ from approvals.services.people import person
 from decisiongraph.core.api import ListQuery, Page, Query, body, decode_cursor, encode_cursor, openapi, query_params
 from decisiongraph.core.api.openapi import array, obj
 from decisiongraph.core.api.views import TenantAPIView
-from decisiongraph.core.errors import invalid
 from tenants.access import Principal, TenantRequest
 from tenants.models import Tenant
 
@@ -91,16 +90,8 @@ def listed(request: TenantRequest, subject_type: str = "") -> Response:
 
 def place(cursor: str | None) -> selectors.items.Place | None:
     """The position a cursor stands for."""
-    found = decode_cursor(cursor, str, str)
-    if found is None:
-        return None
-    try:
-        at, ident = datetime.fromisoformat(found[0]), uuid.UUID(found[1])
-    except ValueError:
-        at, ident = None, None
-    if at is None or ident is None or at.tzinfo is None:
-        raise invalid("cursor", "cursor.malformed", "Start again without `cursor`.")
-    return selectors.items.Place(at, ident)
+    found = decode_cursor(cursor, datetime, uuid.UUID)
+    return selectors.items.Place(*found) if found else None
 
 
 class PolicyRef(BaseModel):

@@ -6,7 +6,7 @@ import uuid
 from typing import Literal
 
 from drf_spectacular.utils import extend_schema
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.response import Response
 
 from approvals import selectors, services
@@ -16,6 +16,7 @@ from approvals.models import SlaPolicy
 from decisiongraph.core.api import ListQuery, Page, Query, body, decode_cursor, encode_cursor, openapi, query_params
 from decisiongraph.core.api.openapi import STR, array, obj
 from decisiongraph.core.api.views import TenantAPIView
+from decisiongraph.core.clock import Moment
 from decisiongraph.core.errors import invalid, not_found
 from tenants.access import TenantRequest
 from tenants.models import Tenant
@@ -157,8 +158,8 @@ class TryBody(BaseModel):
     definition: Policy | None = None
     policy_id: str | None = Field(default=None, max_length=100)
     over: Literal["items", "traces"]
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     workflow: str = Field(default="", max_length=2000)
 
 

@@ -25,7 +25,6 @@ from decisiongraph.core.api import (
 )
 from decisiongraph.core.api.openapi import BOOL, INT, STR, WHEN, JsonSchema, array, nullable, obj
 from decisiongraph.core.api.views import TenantAPIView
-from decisiongraph.core.errors import invalid
 from tenants.access import TenantRequest
 
 Url = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -251,16 +250,8 @@ class WebhookDeliveries(TenantAPIView):
 
 
 def _moment(cursor: str | None) -> datetime | None:
-    found = decode_cursor(cursor, str)
-    if found is None:
-        return None
-    try:
-        at = datetime.fromisoformat(found[0])
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise invalid("cursor", "cursor.malformed", "Start again without `cursor`.")
-    return at
+    found = decode_cursor(cursor, datetime)
+    return found[0] if found else None
 
 
 class Redeliver(TenantAPIView):

@@ -147,9 +147,9 @@ def _local(text: str) -> datetime:
     """What a datetime field holds, in UTC."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise invalid("ends_at", "approval.delegation_invalid", "Say until when, in UTC.", status=422) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 ACTS: dict[str, Callable[[Any, Item], tuple[Item, str]]] = {

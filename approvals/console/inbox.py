@@ -91,16 +91,8 @@ def _first_view(tenant: Tenant, principal: Principal) -> View:
 
 
 def place(cursor: str | None) -> Place | None:
-    found = decode_cursor(cursor, str, str)
-    if found is None:
-        return None
-    try:
-        at, ident = datetime.fromisoformat(found[0]), uuid.UUID(found[1])
-    except ValueError:
-        raise invalid("cursor", "cursor.malformed", "Start again at the most urgent items.") from None
-    if at.tzinfo is None:
-        raise invalid("cursor", "cursor.malformed", "Start again at the most urgent items.")
-    return Place(at, ident)
+    found = decode_cursor(cursor, datetime, uuid.UUID)
+    return Place(*found) if found else None
 
 
 def _listing(request: Any, query: InboxQuery, since: datetime | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from approvals.selectors import telling
 from decisiongraph.core import clock
 from decisiongraph.core.api import ListQuery, Query, decode_cursor, encode_cursor, query_params
 from decisiongraph.core.console import moved, page
-from decisiongraph.core.errors import invalid, not_found
+from decisiongraph.core.errors import not_found
 from tenants.access import console_view
 from tenants.console import SECTIONS
 
@@ -144,16 +144,8 @@ def _one(request: Any, webhook_id: str, **more: Any) -> HttpResponse:
 
 
 def _before(cursor: str | None) -> datetime | None:
-    found = decode_cursor(cursor, str)
-    if found is None:
-        return None
-    try:
-        at = datetime.fromisoformat(found[0])
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise invalid("cursor", "cursor.malformed", "Start again without `cursor`.")
-    return at
+    found = decode_cursor(cursor, datetime)
+    return found[0] if found else None
 
 
 def _state(row: Endpoint) -> tuple[str, str]:

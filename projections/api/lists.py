@@ -16,7 +16,6 @@ from rest_framework.response import Response
 from decisiongraph.core.api import ListQuery, Page, Query, body, decode_cursor, encode_cursor, openapi, query_params
 from decisiongraph.core.api.openapi import BOOL, INT, STR, WHEN, nullable, obj
 from decisiongraph.core.api.views import TenantAPIView
-from decisiongraph.core.errors import invalid
 from projections import selectors, services
 from projections.domain import columns as choices
 from projections.domain import table
@@ -190,8 +189,8 @@ class Exports(TenantAPIView):
     def get(self, request: TenantRequest) -> Response:
         """Exports of this tenant and how far they are."""
         query = query_params(request, ListQuery)
-        at = decode_cursor(query.cursor, str, str)
-        rows = selectors.exports(request.tenant, before=_position(at), limit=query.limit)
+        at = decode_cursor(query.cursor, datetime, uuid.UUID)
+        rows = selectors.exports(request.tenant, before=(at[0], at[1]) if at else None, limit=query.limit)
         page = Page(
             rows,
             query.limit,
@@ -217,18 +216,6 @@ class Exports(TenantAPIView):
             request.tenant, principal=request.principal, format=asked.format, query=asked.q, columns=asked.columns
         )
         return Response(selectors.export_json(made), status=202)
-
-
-def _position(at: tuple[str, ...] | None) -> tuple[datetime, uuid.UUID] | None:
-    if at is None:
-        return None
-    try:
-        moment, ident = datetime.fromisoformat(at[0]), uuid.UUID(at[1])
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise invalid("cursor", "cursor.malformed", "Start again without `cursor`.")
-    return moment, ident
 
 
 class ExportDetail(TenantAPIView):

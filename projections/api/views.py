@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from pydantic import AwareDatetime, BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 from rest_framework.response import Response
 
 from decisiongraph.core import clock
@@ -20,6 +20,7 @@ from decisiongraph.core.api import (
     query_params,
 )
 from decisiongraph.core.api.views import TenantAPIView
+from decisiongraph.core.clock import Moment
 from decisiongraph.core.errors import invalid
 from projections import selectors
 from projections.api import schemas
@@ -53,8 +54,8 @@ class TracesQuery(ProjectionQuery):
     entity: Text | None = None
     policy: Text | None = None
     actor: Text | None = None
-    after: AwareDatetime | None = None
-    before: AwareDatetime | None = None
+    after: Moment | None = None
+    before: Moment | None = None
     q: Text | None = None
     kind: Literal["decision", "review", "all"] | None = None
     sort: Literal["-last", "last", "-started", "started"] = "-last"
@@ -147,16 +148,8 @@ def _trace_position(query: TracesQuery) -> tuple[Any, int] | None:
     if "started" not in query.sort:
         found = decode_cursor(query.cursor, int, int)
         return None if found is None else (found[0], found[1])
-    found = decode_cursor(query.cursor, str, int)
-    if found is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(found[0])
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise invalid("cursor", "cursor.malformed", "Start again without `cursor`.")
-    return moment, found[1]
+    found = decode_cursor(query.cursor, datetime, int)
+    return None if found is None else (found[0], found[1])
 
 
 def _page(seen: selectors.Reading, rows: list[Any], limit: int, *, item: Any, cursor: Any) -> Response:

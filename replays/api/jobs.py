@@ -33,7 +33,6 @@ from decisiongraph.core.api.openapi import (
     obj,
 )
 from decisiongraph.core.api.views import TenantAPIView
-from decisiongraph.core.errors import invalid
 from projections.api import schemas
 from replays import selectors, services
 from replays.models import ALL, Replay
@@ -202,16 +201,8 @@ class Replays(TenantAPIView):
 
 
 def _position(cursor: str | None) -> tuple[datetime, uuid.UUID] | None:
-    found = decode_cursor(cursor, str, str)
-    if found is None:
-        return None
-    try:
-        at, ident = datetime.fromisoformat(found[0]), uuid.UUID(found[1])
-    except ValueError:
-        at, ident = None, None
-    if at is None or ident is None or at.tzinfo is None:
-        raise invalid("cursor", "cursor.malformed", "Start again without `cursor`.")
-    return at, ident
+    found = decode_cursor(cursor, datetime, uuid.UUID)
+    return (found[0], found[1]) if found else None
 
 
 class ReplayDetail(TenantAPIView):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from decisiongraph.core.api import decode_cursor, encode_cursor
-from decisiongraph.core.errors import invalid
 from decisiongraph.core.templatetags.dg.words import counted, number, percent
 from replays import selectors
 from replays.console.words import MODES, left, person, running, status_of, url_of
@@ -38,14 +37,8 @@ def listing(request: Any, cursor: str | None) -> dict[str, Any]:
 
 
 def _position(cursor: str | None) -> tuple[datetime, uuid.UUID] | None:
-    found = decode_cursor(cursor, str, str)
-    if found is None:
-        return None
-    try:
-        at, ident = datetime.fromisoformat(found[0]), uuid.UUID(found[1])
-    except ValueError:
-        raise invalid("cursor", "cursor.malformed", "Start again at the newest replays.") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC), ident
+    found = decode_cursor(cursor, datetime, uuid.UUID)
+    return (found[0], found[1]) if found else None
 
 
 def _hero(active: Sequence[ReplayView], over: Sequence[ReplayView]) -> dict[str, str]:

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import orjson
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from rest_framework import serializers
 
 from decisiongraph.core.api import ListQuery
-from decisiongraph.core.clock import rfc3339
+from decisiongraph.core.clock import Moment, rfc3339
 from tenants import selectors
 from tenants.domain.roles import ROLES, SCOPES
 from tenants.models import ApiToken, AuditEntry, Membership, Tenant
@@ -53,7 +53,7 @@ class TokenBody(Body):
     name: str = Field(min_length=1, max_length=100)
     scopes: list[str] = Field(min_length=1, max_length=len(SCOPES))
     producers: list[str] | None = Field(default=None, max_length=100)
-    expires_at: AwareDatetime | None = Field(default=None, strict=False)
+    expires_at: Moment | None = Field(default=None, strict=False)
 
 
 class RotateBody(ReasonBody):
@@ -69,8 +69,8 @@ class AuditQuery(ListQuery):
     actor: str = Field(default="", max_length=300)
     target: str = Field(default="", max_length=300)
     text: str = Field(default="", max_length=200)
-    after: AwareDatetime | None = None
-    before: AwareDatetime | None = None
+    after: Moment | None = None
+    before: Moment | None = None
 
     def filters(self) -> dict[str, Any]:
         """As `selectors.audit_entries` takes them."""

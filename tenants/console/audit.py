@@ -8,10 +8,11 @@ from urllib.parse import urlencode
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from decisiongraph.core import clock
 from decisiongraph.core.api import ListQuery, decode_cursor, encode_cursor, query_params
+from decisiongraph.core.clock import Moment
 from tenants import selectors, services
 from tenants.access import console_view
 from tenants.api.shapes import FORMATS, exported
@@ -60,8 +61,8 @@ class AuditPageQuery(ListQuery):
     text: str = Field(default="", max_length=200)
     """Anywhere in who, what and why."""
     days: Literal["", "1", "7", "30", "90"] = ""
-    after: AwareDatetime | None = None
-    before: AwareDatetime | None = None
+    after: Moment | None = None
+    before: Moment | None = None
 
     def since(self) -> datetime | None:
         """The earliest moment asked for."""

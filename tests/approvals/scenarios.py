@@ -83,10 +83,17 @@ class Crash(BaseException):
 
 
 def ring_over_kills(
-    house: House, monkeypatch: Any, *, items: int, beats: int = 2, every: int = 7, steps: Sequence[float] = (-3, 3)
+    house: House,
+    monkeypatch: Any,
+    *,
+    items: int,
+    over: float = 0.0,
+    beats: int = 2,
+    every: int = 7,
+    steps: Sequence[float] = (-3, 3),
 ) -> Rang:
-    """W2: twice as many timers as items come due together, over several beats at once, each dying at every
-    ``every``-th timer, while the clock is set back and forth by ``steps`` seconds around each sweep."""
+    """W2: twice as many timers as items come due within ``over`` seconds, over several beats at once, each dying
+    at every ``every``-th timer, while the clock is set back and forth by ``steps`` seconds around each sweep."""
     services.create_policy(house.tenant, principal=house.alice, name="loud", definition=LOUD, applies=Match())
     trace = house.trace()
     for first in range(0, items, 200):
@@ -96,7 +103,10 @@ def ring_over_kills(
     offset = threading.local()
     monkeypatch.setattr(clock, "now", lambda: real() + timedelta(seconds=getattr(offset, "seconds", 0.0)))
     with tenant_tx(house.tenant):
-        Timer.objects.update(due_at=clock.now() + timedelta(seconds=0.5))
+        all_timers = list(Timer.objects.all())
+        for number, timer in enumerate(all_timers):
+            timer.due_at = clock.now() + timedelta(seconds=0.5 + over * number / len(all_timers))
+        Timer.objects.bulk_update(all_timers, ["due_at"], batch_size=500)
 
     def dies(tenant: Any, item: Item, timer: Timer, now: Any) -> None:
         happen(tenant, item, timer, now)

@@ -61,7 +61,8 @@ def test_an_approval_from_start_to_end(house: House) -> None:
     assert (other.status, other.code) == (409, "request.idempotency_conflict")
 
 
-def test_w1_two_hundred_decide_and_one_wins(house: House) -> None:
+@pytest.mark.trust("W1")
+def test_w1_two_hundred_decide_and_one_wins(house: House, figures: Callable[..., None]) -> None:
     item = house.ask()
     won, lost = decide_at_once(house, item, [house.rita, house.alice], 200)
     assert sum(won.values()) == 1
@@ -76,8 +77,10 @@ def test_w1_two_hundred_decide_and_one_wins(house: House) -> None:
     assert house.said(item).count("ApprovalRecorded") == 1
     with tenant_tx(house.tenant):
         assert Vote.objects.count() == 1
+    figures(decisions=200, won=1, told=len(lost))
 
 
+@pytest.mark.trust("W1", control=True)
 def test_w1_control_without_the_lock_several_think_they_won(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same race without row lock and version: somebody else's decision is overwritten or doubled."""
     item = house.ask()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from decisiongraph.core.db import tenant_tx
 from decisiongraph.core.errors import Problem
 from tests.approvals.house import Hands, House
 from tests.approvals.scenarios import ring_over_kills
+from tests.trust.sizes import size
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +99,7 @@ def test_the_policy_is_the_one_of_the_opening(house: House, hands: Hands) -> Non
     assert house.ask().sla_name == "quick"
 
 
+@pytest.mark.trust("W2")
 def test_clock_steps(house: House, hands: Hands) -> None:
     use(house, QUICK)
     item = house.ask()
@@ -111,14 +114,21 @@ def test_clock_steps(house: House, hands: Hands) -> None:
     assert house.steps(item).count("remind") == 1
 
 
-def test_w2_many_timers_two_beats_crashes_and_clock_steps(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    rang = ring_over_kills(house, monkeypatch, items=60)
-    assert (rang.timers, rang.fired) == (120, 120)
-    assert len(rang.steps) == 120
+@pytest.mark.trust("W2")
+def test_w2_many_timers_two_beats_crashes_and_clock_steps(
+    house: House, monkeypatch: pytest.MonkeyPatch, figures: Callable[..., None]
+) -> None:
+    items = size(60, 250)
+    rang = ring_over_kills(house, monkeypatch, items=items, over=size(0.0, 30.0))
+    assert (rang.timers, rang.fired) == (2 * items, 2 * items)
+    assert len(rang.steps) == 2 * items
     assert set(rang.steps.values()) == {1}
-    assert rang.crashes > 10, "the control: nothing ever died"
+    assert rang.crashes > 10, "nothing ever died"
+    assert rang.late <= size(60.0, 5.0)
+    figures(timers=rang.timers, beats_killed=rang.crashes, twice=0, latest_seconds=round(rang.late, 2))
 
 
+@pytest.mark.trust("W2", control=True)
 def test_w2_control_a_timer_that_is_not_marked_rings_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row that says it has been fired is what keeps it from ringing again."""
     use(house, QUICK)

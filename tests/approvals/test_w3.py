@@ -343,6 +343,7 @@ def broken_after(number: int) -> Iterator[list[str]]:
         psycopg.Cursor.execute = original  # type: ignore[method-assign]
 
 
+@pytest.mark.trust("W3")
 @pytest.mark.parametrize("name", WRITES)
 def test_w3_whole_or_not_at_all(house: House, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare, expected = WRITES[name]
@@ -369,6 +370,7 @@ def test_w3_whole_or_not_at_all(house: House, name: str, monkeypatch: pytest.Mon
     assert number > 1, "the control: there was something to break"
 
 
+@pytest.mark.trust("W3", control=True)
 def test_w3_control_a_write_in_two_transactions_is_seen(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same check finds a service that commits its rows before its event."""
     item = house.ask()

@@ -273,6 +273,7 @@ def send(host: str, find: wire.Resolve | None = None, *, loopback: bool = False)
     return wire.post(f"https://{host}/", {}, "{}", loopback=loopback, find=find)
 
 
+@pytest.mark.trust("G4")
 def test_no_connection_to_any_address_that_is_not_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """TRUST G4: as literals, as answers of a name server, and in every spelling a resolver understands."""
     line = Wire(monkeypatch)
@@ -286,6 +287,7 @@ def test_no_connection_to_any_address_that_is_not_public(monkeypatch: pytest.Mon
     assert line.opened == []
 
 
+@pytest.mark.trust("G4", control=True)
 def test_the_control_without_the_rule_they_are_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Wire(monkeypatch)
     monkeypatch.setattr(wire.addresses, "may_connect", lambda text, *, loopback: True)
@@ -294,6 +296,7 @@ def test_the_control_without_the_rule_they_are_connected_to(monkeypatch: pytest.
     assert line.opened == ["169.254.169.254", "127.0.0.1"]
 
 
+@pytest.mark.trust("G4")
 def test_a_name_is_resolved_once_and_that_address_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rebinding: the second answer would be another one, but nobody asks for it."""
     line = Wire(monkeypatch)

@@ -73,7 +73,7 @@ def test_exactly_the_limit_passes_however_many_ask_at_once(stack: Any, name: str
     assert left == 10_000 - LIMIT - 1, "what one bucket refuses, the others did not pay for"
 
 
-@pytest.mark.trust("G3")
+@pytest.mark.trust("G3", control=True)
 def test_the_control_a_throttle_that_reads_and_then_writes_lets_more_through(stack: Any) -> None:
     broker, key = Redis.from_url(settings.REDIS_URL), f"dg:rate:control:{uuid.uuid4().hex}"
 

@@ -143,6 +143,21 @@ class Ground:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def dead(self, part: str) -> Iterator[None]:
+        """Killed, and not started again while inside; outside again once it works."""
+        os.kill(self.launcher.pid, signal.SIGSTOP)
+        try:
+            assert self.kill(part) > 0
+            died = time.time()
+            yield
+        finally:
+            os.kill(self.launcher.pid, signal.SIGCONT)
+        with self.database() as database:
+            beats = "SELECT 1 FROM projections_workerheartbeat WHERE queues = %s AND started_at > to_timestamp(%s)"
+            queues = [",".join(sorted(PARTS[part].split(","))), died]
+            eventually(lambda: database.execute(beats, queues).fetchone(), f"{part} works again", 60)
+
     def crash_database(self) -> None:
         """kill -9 of the whole server; the launcher starts it again, and it recovers from its log."""
         data = endpoints(self.environ).data_dir
@@ -150,8 +165,9 @@ class Ground:
         os.kill(number, signal.SIGKILL)
 
     def flush_broker(self) -> None:
-        """Forget everything in the broker."""
-        assert broker.ask(endpoints(self.environ).socket_dir / broker.SOCKET_NAME, "FLUSHALL").startswith("+OK")
+        """Forget everything in the broker; one that was just killed comes back first."""
+        path = endpoints(self.environ).socket_dir / broker.SOCKET_NAME
+        eventually(lambda: broker.ask(path, "FLUSHALL").startswith("+OK"), "the broker is flushed", 30)
 
     def database(self) -> psycopg.Connection[tuple[Any, ...]]:
         """As superuser."""
