@@ -3,7 +3,7 @@ tables, and makes events to fold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from projections.domain.digest import Buckets, CanonicalDigest, key_sha, row_hash
@@ -27,8 +27,8 @@ class Fold:
     def feed(self, *events: StoredEvent) -> Fold:
         """Fold events; returns the fold itself."""
         for event in events:
-            wanted = set(self.rule.reads(event))
-            state = {ident: row for ident, row in self.rows.items() if ident in wanted}
+            wanted = dict.fromkeys(self.rule.reads(event))
+            state = {ident: self.rows[ident] for ident in wanted if ident in self.rows}
             trace = self.rule.history_trace(event)
             history: list[StoredEvent] = []
             if trace is not None:
@@ -42,7 +42,7 @@ class Fold:
             self.history.setdefault(event.trace_id, []).append(event)
         return self
 
-    def _write(self, put: Put, wanted: set[RowId]) -> None:
+    def _write(self, put: Put, wanted: Collection[RowId]) -> None:
         table, ident = self.tables[put.table], (put.table, put.key)
         assert set(put.row) == set(table.columns), f"{put.table} has other columns"
         before = self.rows.get(ident)
