@@ -61,7 +61,7 @@ def act(
         if rule.four_eyes and same(person.names, frozenset(item.requesters)):
             refuse(workflow.Refused("four_eyes", FOUR_EYES), item, person, principal)
         if version is not None and seen(item, version, principal) != item.version:
-            raise stale(item)
+            raise stale(item, version)
         if rule.reason and not reason:
             raise invalid(
                 "reason", "approval.reason_missing", "Say why; the reason becomes part of the record.", status=422
