@@ -154,8 +154,19 @@ def _desks(tenant: Tenant, principal: Principal, waiting: int) -> list[dict[str,
     here = f"{words.base(tenant)}/approvals"
     if not waiting:
         return []
+    mine = selectors.items.count(tenant, scope(principal, "mine"))
+    found = []
+    if mine:
+        found.append(
+            {
+                "state": "waiting",
+                "title": f"{_most(mine, 'approval')} {_wait(mine)} for you",
+                "why": "On your desk, by name, sent back to you, or yours while a colleague is away.",
+                "action": {"label": "See yours", "url": f"{here}?view=mine"},
+            }
+        )
     if not principal.may("review"):
-        return [
+        return found or [
             {
                 "state": "waiting",
                 "title": f"{counted(waiting, 'approval')} {_wait(waiting)} for reviewers",
@@ -163,17 +174,7 @@ def _desks(tenant: Tenant, principal: Principal, waiting: int) -> list[dict[str,
                 "action": {"label": "See inbox", "url": f"{here}?view=all"},
             }
         ]
-    mine, group = (selectors.items.count(tenant, scope(principal, view)) for view in ("mine", "group"))
-    found = []
-    if mine:
-        found.append(
-            {
-                "state": "waiting",
-                "title": f"{_most(mine, 'approval')} {_wait(mine)} for you",
-                "why": "On your desk, by name, or yours while a colleague is away.",
-                "action": {"label": "Decide", "url": f"{here}?view=mine"},
-            }
-        )
+    group = selectors.items.count(tenant, scope(principal, "group"))
     if group:
         found.append(
             {

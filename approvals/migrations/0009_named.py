@@ -1,4 +1,4 @@
-"""Whom an undecided item names as its reviewers, so that "mine" reads nobody else's items."""
+"""Whom an undecided item names, and to whom it was sent back, so that "mine" reads nobody else's items."""
 
 import django.contrib.postgres.indexes
 from django.db import migrations, models
@@ -22,6 +22,14 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddIndex(
             model_name="item",
+            index=models.Index(
+                condition=models.Q(("status", "changes_requested")),
+                fields=["tenant", "opened_by", "sort_at", "id"],
+                name="approvals_item_back",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="item",
             index=django.contrib.postgres.indexes.GinIndex(
                 condition=models.Q(
                     ("status__in", ("requested", "in_review", "changes_requested", "escalated")),
@@ -38,7 +46,4 @@ class Migration(migrations.Migration):
             body=NAMING,
             reads=("approvals_item",),
         ),
-        # However many it answers, looking each of them up by its key is right: what else would be read is all that
-        # is open. The planner, which would expect a thousand, is told one.
-        migrations.RunSQL("ALTER FUNCTION dg_items_naming(integer, text) ROWS 1", migrations.RunSQL.noop),
     ]

@@ -108,6 +108,11 @@ class Item(TenantModel):
                 condition=models.Q(status__in=OPEN),
                 name="approvals_item_held",
             ),
+            models.Index(
+                fields=["tenant", "opened_by", "sort_at", "id"],
+                condition=models.Q(status="changes_requested"),
+                name="approvals_item_back",
+            ),
             GinIndex(
                 fields=["reviewers"],
                 fastupdate=False,  # a list of what is still to be put in would be read whole every time

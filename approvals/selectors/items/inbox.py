@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from approvals.domain import workflow
@@ -32,7 +32,8 @@ class Wanted(NamedTuple):
     """Which items of the inbox."""
 
     mine: str = ""
-    """A person: what is assigned to them, held by them, names them as a reviewer, or they stand in for."""
+    """A person: what is assigned to them, held by them, sent back to them, names them as a reviewer, or they
+    stand in for."""
     free_for: Sequence[str] = ()
     """Only items nobody holds, assigned to one of these or to nobody."""
     assignee: str = ""
@@ -97,7 +98,7 @@ def _filtered(asked: Wanted) -> QuerySet[Item]:
     return rows
 
 
-def _ways(asked: Wanted) -> list[Q]:
+def _ways(asked: Wanted) -> list[Q | RawSQL]:
     """How an item can be somebody's, each along an index of its own."""
     if asked.assignee:
         return [Q(assignee=asked.assignee), Q(holder=asked.assignee)]
@@ -105,14 +106,23 @@ def _ways(asked: Wanted) -> list[Q]:
         return [Q()]
     now = clock.now()
     stood = Delegation.objects.filter(delegate=asked.mine, starts_at__lte=now, ends_at__gt=now)
-    if asked.undecided:
-        named = Q(id__in=RawSQL("SELECT dg_items_naming(%s, %s)", [current_tenant_id(), asked.mine]))
-    else:
-        named = Q(reviewers__contains=[asked.mine])
-    return [Q(assignee=asked.mine), Q(holder=asked.mine), Q(id__in=stood.values("item_id")), named]
+    ways: list[Q | RawSQL] = [
+        Q(assignee=asked.mine),
+        Q(holder=asked.mine),
+        Q(opened_by=asked.mine, status="changes_requested"),
+        _naming(asked.mine) if asked.undecided else Q(reviewers__contains=[asked.mine]),
+    ]
+    idents = list(stood.values_list("item_id", flat=True))
+    return [*ways, Q(id__in=idents)] if idents else ways
 
 
-def _first(rows: QuerySet[Item], ways: list[Q], most: int) -> list[Item]:
+def _naming(person: str) -> RawSQL:
+    """Undecided items that name somebody as a reviewer: looked up once, whatever the planner expects."""
+    named = "approvals_item.id = ANY(ARRAY(SELECT dg_items_naming(%s, %s)))"
+    return RawSQL(named, [current_tenant_id(), person], output_field=BooleanField())
+
+
+def _first(rows: QuerySet[Item], ways: list[Q | RawSQL], most: int) -> list[Item]:
     """The most urgent of what comes along any of these ways. One OR over them would read whatever is open."""
     found = {row.pk: row for way in ways for row in rows.filter(way).order_by("sort_at", "id").defer(*LARGE)[:most]}
     return sorted(found.values(), key=lambda row: (row.sort_at, row.pk))[:most]
