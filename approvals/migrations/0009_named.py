@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
         ),
         definer_function(
             "dg_items_naming(tenant integer, person text)",
-            returns="SETOF uuid",
+            returns="TABLE (item_id uuid)",
             body=NAMING,
             reads=("approvals_item",),
         ),

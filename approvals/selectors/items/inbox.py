@@ -118,7 +118,7 @@ def _ways(asked: Wanted) -> list[Q | RawSQL]:
 
 def _naming(person: str) -> RawSQL:
     """Undecided items that name somebody as a reviewer: looked up once, whatever the planner expects."""
-    named = "approvals_item.id = ANY(ARRAY(SELECT dg_items_naming(%s, %s)))"
+    named = "approvals_item.id = ANY(ARRAY(SELECT n.item_id FROM dg_items_naming(%s, %s) AS n))"
     return RawSQL(named, [current_tenant_id(), person], output_field=BooleanField())
 
 
