@@ -68,17 +68,15 @@ def listed(request: TenantRequest, subject_type: str = "") -> Response:
     """One page of items, the most urgent first."""
     query = query_params(request, InboxQuery)
     me = query.assignee == "me"
-    rows = selectors.items.inbox(
-        request.tenant,
-        mine=[request.principal.ident] if me else (),
+    wanted = selectors.items.Wanted(
+        mine=request.principal.ident if me else "",
         assignee="" if me else query.assignee,
         status=query.status,
         overdue=query.overdue,
         trace_id=query.trace_id,
         subject_type=subject_type or query.subject_type,
-        after=place(query.cursor),
-        limit=query.limit,
     )
+    rows = selectors.items.inbox(request.tenant, wanted, after=place(query.cursor), limit=query.limit)
     page = Page(
         rows,
         query.limit,

@@ -13,6 +13,7 @@ from approvals import selectors, services
 from approvals.console import words
 from approvals.domain import workflow
 from approvals.models import Item
+from approvals.services.acts import Since
 from decisiongraph.core.console import toasted
 from decisiongraph.core.errors import Problem, invalid
 from decisiongraph.core.templatetags.dg.words import clock_time
@@ -20,8 +21,6 @@ from tenants.access import console_view
 from tenants.services import reauth
 
 DECISIONS = ("approved", "rejected", "request_changes")
-OWN = frozenset(("claim", "release", "reassign", "delegate", "escalate"))
-"""Actions that change who has an item and nothing of what is decided."""
 
 
 @console_view("read")
@@ -35,32 +34,18 @@ def act(request: Any, approval_id: str, action: str) -> HttpResponse:
     return toasted(request, said, words.item_url(tenant, row.pk))
 
 
-def _version(request: Any) -> int:
+def _version(request: Any) -> Since:
     text = request.POST.get("version", "")
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise invalid("version", "approval.version_missing", "Load the page again: it does not say its version.")
-    return int(text)
-
-
-def _known(request: Any, item: Item) -> int:
-    """The version this person knows: the one the form was drawn from, and what they did themselves since.
-
-    A page refreshes itself a moment after a click, and not under a typing hand: whoever claims and
-    then decides must not be told that somebody was faster, when that was themselves.
-    """
-    seen = _version(request)
-    if seen < item.version:
-        for step in selectors.items.details(request.tenant, str(item.pk)).steps:
-            if step.version == seen + 1 and step.by == request.principal.ident and step.action in OWN:
-                seen += 1
-    return seen
+    return Since(text)
 
 
 def _common(request: Any, item: Item) -> dict[str, Any]:
     return {
         "principal": request.principal,
         "item_id": str(item.pk),
-        "version": _known(request, item),
+        "version": _version(request),
         "key": request.POST.get("key") or None,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Literal
 
 from django.http import HttpResponse
@@ -62,7 +63,7 @@ def exceptions(request: Any) -> HttpResponse:
 
 def _page(request: Any, context: dict[str, Any], status: int = 200) -> HttpResponse:
     crumbs = [{"label": request.tenant.slug, "url": f"/t/{request.tenant.slug}/"}, {"label": "Exceptions"}]
-    context |= {"crumbs": crumbs, "priorities": PRIORITIES}
+    context |= {"crumbs": crumbs, "priorities": PRIORITIES, "key": uuid.uuid4().hex}
     return render(request, "approvals/exceptions.html", page(request, "exceptions", **context), status=status)
 
 
@@ -114,10 +115,12 @@ def _listing(tenant: Tenant, query: ExceptionsQuery) -> dict[str, Any]:
     overdue = query.status == "overdue"
     found = selectors.items.inbox(
         tenant,
-        subject_type="exception",
-        status="open" if overdue else query.status,
-        overdue=True if overdue else None,
-        policy=(policy_id, version) if query.policy else None,
+        selectors.items.Wanted(
+            subject_type="exception",
+            status="open" if overdue else query.status,
+            overdue=True if overdue else None,
+            policy=(policy_id, version) if query.policy else None,
+        ),
         after=place(query.cursor),
         limit=SHOWN,
     )
@@ -145,7 +148,7 @@ def ask(request: Any) -> HttpResponse:
     form = {name: request.POST.get(name, "").strip() for name in names}
     errors = _wrong(request.tenant, form)
     if errors:
-        context = {"form": form, "errors": errors, "priorities": PRIORITIES, "asks": True}
+        context = {"form": form, "errors": errors, "priorities": PRIORITIES, "asks": True, "key": uuid.uuid4().hex}
         if request.headers.get("HX-Request"):
             return render(request, "approvals/exceptions.html#ask", context, status=422)
         query = ExceptionsQuery()

@@ -18,7 +18,7 @@ from approvals.console import words
 from approvals.domain import workflow
 from approvals.models import Item
 from approvals.models.items import NEVER
-from approvals.selectors.items import Place
+from approvals.selectors.items import Place, Wanted
 from decisiongraph.core import clock
 from decisiongraph.core.api import Query, decode_cursor, encode_cursor, query_params
 from decisiongraph.core.console import page
@@ -73,11 +73,13 @@ def inbox(request: Any) -> HttpResponse:
     return render(request, "approvals/inbox.html", page(request, "approvals", crumbs=crumbs, **context))
 
 
-def _scope(principal: Principal, view: str) -> dict[str, Sequence[str]]:
-    """The arguments of `selectors.items.inbox` for a view."""
+def scope(principal: Principal, view: str) -> Wanted:
+    """What `selectors.items.inbox` is asked for a view."""
     if view == "mine":
-        return {"mine": [principal.ident]}
-    return {"free_for": words.roles_of(principal.permissions) or ["role:nobody"]} if view == "group" else {}
+        return Wanted(mine=principal.ident)
+    if view == "group":
+        return Wanted(free_for=words.roles_of(principal.permissions) or ["role:nobody"])
+    return Wanted()
 
 
 def _first_view(tenant: Tenant, principal: Principal) -> View:
@@ -85,7 +87,7 @@ def _first_view(tenant: Tenant, principal: Principal) -> View:
     if not principal.may("review"):
         return "all"
     for view in ("mine", "group"):
-        if selectors.items.count(tenant, **_scope(principal, view), most=1):
+        if selectors.items.count(tenant, scope(principal, view), most=1):
             return view
     return "all"
 
@@ -101,10 +103,11 @@ def _listing(request: Any, query: InboxQuery, since: datetime | None) -> dict[st
     overdue = query.status == "overdue"
     found = selectors.items.inbox(
         tenant,
-        **_scope(principal, view),  # type: ignore[arg-type]
-        status="open" if overdue else query.status,
-        overdue=True if overdue else None,
-        subject_type=query.kind,
+        scope(principal, view)._replace(
+            status="open" if overdue else query.status,
+            overdue=True if overdue else None,
+            subject_type=query.kind,
+        ),
         after=place(query.cursor),
         limit=SHOWN,
     )
@@ -141,7 +144,7 @@ def _listing(request: Any, query: InboxQuery, since: datetime | None) -> dict[st
 
 
 def _counted(tenant: Tenant, principal: Principal, view: str) -> str:
-    found = selectors.items.count(tenant, **_scope(principal, view), most=MOST)
+    found = selectors.items.count(tenant, scope(principal, view), most=MOST)
     return number(found) if found < MOST else f"{number(MOST - 1)}+"
 
 
@@ -204,7 +207,7 @@ def _beside(tenant: Tenant, principal: Principal, current: str, view: str) -> tu
     asked = [view] if view else [name for name, _word in VIEWS if principal.may("review") or name == "all"]
     rows: list[Item] = []
     for name in asked:
-        rows = selectors.items.inbox(tenant, **_scope(principal, name), limit=BESIDE)  # type: ignore[arg-type]
+        rows = selectors.items.inbox(tenant, scope(principal, name), limit=BESIDE)
         if any(str(row.pk) == current for row in rows):
             return name, rows
     return asked[-1], rows

@@ -90,7 +90,7 @@ def incidents(request: Any) -> HttpResponse:
 
 def _page(request: Any, context: dict[str, Any], status: int = 200) -> HttpResponse:
     crumbs = [{"label": request.tenant.slug, "url": f"/t/{request.tenant.slug}/"}, {"label": "Incidents"}]
-    context |= {"crumbs": crumbs, "severities": rules.SEVERITIES}
+    context |= {"crumbs": crumbs, "severities": rules.SEVERITIES, "key": uuid.uuid4().hex}
     return render(request, "approvals/incidents.html", page(request, "incidents", **context), status=status)
 
 
@@ -176,7 +176,13 @@ def report(request: Any) -> HttpResponse:
     if form["trace_id"] and not log.read_trace(request.tenant, form["trace_id"], limit=1):
         errors["trace_id"] = "There is no such trace."
     if errors:
-        context = {"form": form, "errors": errors, "works": True, "severities": rules.SEVERITIES}
+        context = {
+            "form": form,
+            "errors": errors,
+            "works": True,
+            "severities": rules.SEVERITIES,
+            "key": uuid.uuid4().hex,
+        }
         if request.headers.get("HX-Request"):
             return render(request, "approvals/incidents.html#report", context, status=422)
         with tenant_tx(request.tenant):

@@ -12,11 +12,12 @@ from pydantic import Field
 
 from approvals import selectors
 from approvals.console import words
+from approvals.console.inbox import MOST, scope
 from decisiongraph.core import clock
 from decisiongraph.core.api import Query, query_params
 from decisiongraph.core.db import tenant_tx
 from decisiongraph.core.templatetags.dg.words import counted, duration, number
-from tenants.access import console_view
+from tenants.access import Principal, console_view
 from tenants.models import Tenant
 
 SHOWN = 20
@@ -54,7 +55,7 @@ def waiting(request: Any) -> HttpResponse:
     if query.part == "figures":
         context |= {"figures": _figures(tenant, summary, incidents, exceptions)}
     elif query.part == "attention":
-        context |= {"items": _attention(tenant, summary, incidents)}
+        context |= {"items": _attention(tenant, request.principal, summary, incidents)}
     return render(request, f"approvals/waiting.html#{query.part}", context)
 
 
@@ -111,7 +112,10 @@ def _timers(summary: selectors.items.Summary) -> dict[str, Any]:
     }
 
 
-def _attention(tenant: Tenant, summary: selectors.items.Summary, incidents: dict[str, int]) -> list[dict[str, Any]]:
+def _attention(
+    tenant: Tenant, principal: Principal, summary: selectors.items.Summary, incidents: dict[str, int]
+) -> list[dict[str, Any]]:
+    """What people are asked, the worst first; what is asked of this person apart from what anybody may do."""
     found: list[dict[str, Any]] = []
     bad = sum(incidents.get(name, 0) for name in ("critical", "high"))
     if bad:
@@ -142,7 +146,63 @@ def _attention(tenant: Tenant, summary: selectors.items.Summary, incidents: dict
                 "action": {"label": "See workers", "url": "#workers"},
             }
         )
+    return found + _desks(tenant, principal, summary.open)
+
+
+def _desks(tenant: Tenant, principal: Principal, waiting: int) -> list[dict[str, Any]]:
+    """On whose desk what waits lies: yours, or that of whoever comes first, or other people's."""
+    here = f"{words.base(tenant)}/approvals"
+    if not waiting:
+        return []
+    mine = selectors.items.count(tenant, scope(principal, "mine"))
+    found = []
+    if mine:
+        found.append(
+            {
+                "state": "waiting",
+                "title": f"{_most(mine, 'approval')} {_wait(mine)} for you",
+                "why": "On your desk, by name, sent back to you, or yours while a colleague is away.",
+                "action": {"label": "See yours", "url": f"{here}?view=mine"},
+            }
+        )
+    if not principal.may("review"):
+        return found or [
+            {
+                "state": "waiting",
+                "title": f"{counted(waiting, 'approval')} {_wait(waiting)} for reviewers",
+                "why": "Nothing of it needs you: your role looks on and does not decide.",
+                "action": {"label": "See inbox", "url": f"{here}?view=all"},
+            }
+        ]
+    group = selectors.items.count(tenant, scope(principal, "group"))
+    if group:
+        found.append(
+            {
+                "state": "waiting",
+                "title": f"{_most(group, 'approval')} {_wait(group)} for whoever reviews first",
+                "why": "You are one of those who may" + ("." if mine else "; none is yours alone."),
+                "action": {"label": "See group", "url": f"{here}?view=group"},
+            }
+        )
+    if not found:
+        found.append(
+            {
+                "state": "waiting",
+                "title": f"{counted(waiting, 'approval')} {_wait(waiting)} for other people",
+                "why": "Nothing waits for you.",
+                "action": {"label": "See inbox", "url": f"{here}?view=all"},
+            }
+        )
     return found
+
+
+def _wait(count: int) -> str:
+    return "waits" if count == 1 else "wait"
+
+
+def _most(count: int, thing: str) -> str:
+    """A figure that was counted no further than `MOST`."""
+    return counted(count, thing) if count < MOST else f"{number(MOST)} or more {thing}s"
 
 
 def _late(summary: selectors.items.Summary) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from approvals.domain.workflow import OPEN
@@ -106,6 +107,17 @@ class Item(TenantModel):
                 fields=["tenant", "holder", "sort_at", "id"],
                 condition=models.Q(status__in=OPEN),
                 name="approvals_item_held",
+            ),
+            models.Index(
+                fields=["tenant", "opened_by", "sort_at", "id"],
+                condition=models.Q(status="changes_requested"),
+                name="approvals_item_back",
+            ),
+            GinIndex(
+                fields=["reviewers"],
+                fastupdate=False,  # a list of what is still to be put in would be read whole every time
+                condition=models.Q(status__in=OPEN) & ~models.Q(reviewers=[]),
+                name="approvals_item_named",
             ),
             models.Index(fields=["tenant", "status", "sort_at", "id"], name="approvals_item_status"),
             models.Index(fields=["tenant", "-opened_at", "-id"], name="approvals_item_recent"),

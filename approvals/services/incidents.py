@@ -197,13 +197,13 @@ def act_on_incident(
         if version is None and rule.versioned:
             raise invalid("version", "incident.version_missing", "Send the version you saw.", status=422)
         if version is not None and version != incident.version:
-            raise _stale(incident)
+            raise _stale(incident, version)
         if incident.status not in rule.sources:
             raise Problem(
                 "incident.transition_illegal",
                 409,
                 f"This incident is {incident.status}; '{action}' is not possible now.",
-                extra={"allowed": list(rules.allowed(incident.status)), "status": incident.status},
+                extra={"allowed": list(rules.allowed(incident.status)), "state": incident.status},
             )
         book = review.Book(tenant, principal)
         before = {"status": incident.status, "severity": incident.severity, "assignee": incident.assignee}
@@ -291,15 +291,21 @@ def _get(incident_id: str) -> Incident:
     return found
 
 
-def _stale(incident: Incident) -> Problem:
+def _faster(incident: Incident, version: int) -> str:
+    if version > incident.version:
+        return f"There is no version {version} of it yet."
+    did = rules.TABLE[incident.changed_how].past if incident.changed_how in rules.TABLE else "opened"
+    return f"Somebody was faster: {incident.changed_by.removeprefix('user:') or 'the platform'} {did} it."
+
+
+def _stale(incident: Incident, version: int) -> Problem:
     return Problem(
         "incident.version_conflict",
         412,
-        f"The incident changed meanwhile: it is {incident.status} now, version {incident.version} "
-        f"({incident.changed_how} by {incident.changed_by}). Look at it again.",
+        f"{_faster(incident, version)} It is {incident.status} now, version {incident.version}. Look at it again.",
         extra={
             "version": incident.version,
-            "status": incident.status,
+            "state": incident.status,
             "changed_by": incident.changed_by,
             "changed_how": incident.changed_how,
         },

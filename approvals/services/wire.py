@@ -78,11 +78,24 @@ def post(url: str, headers: Mapping[str, str], body: str, *, loopback: bool, fin
         return outcome(answer.status, "" if answer.status < 300 else f"HTTP {answer.status}", address, said)
     except (OSError, http.client.HTTPException, ValueError) as error:
         late = connection.was_cut or isinstance(error, TimeoutError)
-        said = f"No answer within {TOTAL_SECONDS:.0f} s." if late else f"{type(error).__name__}: {error}"
+        said = f"No answer within {TOTAL_SECONDS:.0f} s." if late else _words(error)
         return outcome(None, said[:300], address)
     finally:
         watch.cancel()
         connection.close()
+
+
+def _words(error: Exception) -> str:
+    """Why nothing arrived, for whoever runs the receiver; what the system said in brackets."""
+    if isinstance(error, ConnectionRefusedError):
+        said = "Nobody listens at this address"
+    elif isinstance(error, ssl.SSLError):
+        said = "The certificate or the encryption is not right"
+    elif isinstance(error, ConnectionError | http.client.RemoteDisconnected):
+        said = "The receiver hung up"
+    else:
+        said = "Nothing could be sent"
+    return f"{said} ({type(error).__name__}: {error})."
 
 
 class _Pinned(http.client.HTTPConnection):

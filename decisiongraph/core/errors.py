@@ -46,6 +46,7 @@ class Problem(Exception):
     def as_json(self, request_id: str = "") -> dict[str, Any]:
         """The body of the response."""
         return {
+            **self.extra,
             "type": f"urn:decisiongraph:problem:{self.code}",
             "title": TITLES.get(self.status, "Refused"),
             "status": self.status,
@@ -53,7 +54,6 @@ class Problem(Exception):
             "detail": self.detail,
             "errors": self.errors,
             "request_id": request_id,
-            **self.extra,
         }
 
 

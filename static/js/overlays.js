@@ -77,7 +77,15 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (!(form instanceof HTMLFormElement) || !event.detail.successful || event.detail.xhr.status === 422) return;
   if (form.matches("[data-closes]")) form.closest("dialog")?.close();
   if (form.matches("[data-closes], [data-clears]")) form.reset();
+  if (form.elements.key) renew(form.elements.key);
 });
+
+// An idempotency key is for one deed: what is sent next from the same form is another one.
+function renew(field) {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const name = field.value.slice(0, field.value.indexOf("-") + 1);
+  field.value = name + [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
 // What is chosen from a menu is under way: the menu is done.
 document.addEventListener("htmx:beforeRequest", (event) => {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from tests.approvals.house import Hands, House
+from tests.approvals.receiver import Receiver, receiver
 
 
 @pytest.fixture
@@ -17,3 +21,11 @@ def house(db: None) -> House:
 def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
     """The clock, to be turned."""
     return Hands(monkeypatch)
+
+
+@pytest.fixture
+def ear(settings: Any) -> Iterator[Receiver]:
+    """A receiver on this machine, allowed for once."""
+    settings.WEBHOOK_ALLOW_LOOPBACK = True
+    with receiver() as found:
+        yield found

@@ -71,7 +71,7 @@ def test_w1_two_hundred_decide_and_one_wins(house: House, figures: Callable[...,
     for problem in lost:
         assert (problem.status, problem.code) == (412, "approval.version_conflict")
         assert problem.extra["version"] == 2
-        assert problem.extra["status"] == after.status
+        assert problem.extra["state"] == after.status
         assert problem.extra["changed_by"] == after.decided_by
         assert after.decided_label in problem.detail
     assert house.said(item).count("ApprovalRecorded") == 1

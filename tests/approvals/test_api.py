@@ -48,6 +48,10 @@ def test_propose_see_decide_act(house: House) -> None:
     again = post(rita, f"/approvals/{item.pk}/decide", body, **{"Idempotency-Key": "d-1"})
     assert (again.status_code, again.json()["version"]) == (200, 2)
     late = post(house.person(house.cast.alice), f"/approvals/{item.pk}/decide", body)
+    told = late.json()  # what a problem document says of itself stays what RFC 9457 makes of it
+    assert (told["status"], told["state"], told["version"]) == (412, "approved", 2)
+    ahead = post(house.person(house.cast.alice), f"/approvals/{item.pk}/decide", body | {"version": 7}).json()
+    assert (ahead["status"], ahead["detail"][:34]) == (412, "There is no version 7 of it yet. I")
     assert (late.status_code, late.json()["code"], late.json()["version"]) == (412, "approval.version_conflict", 2)
     assert house.cast.rita.email in late.json()["changed_by"]
     ticket = agent.get(f"{V1}/approvals/{item.pk}/ticket").json()
@@ -233,7 +237,12 @@ def test_incidents_over_http(house: House) -> None:
     assert post(vera, f"{at}/acknowledge", {"version": 1}).status_code == 403
     assert post(bob, f"{at}/acknowledge", {"version": 1}).json()["status"] == "acknowledged"
     assert post(bob, f"{at}/acknowledge", {"version": 2}).status_code == 409
-    assert post(bob, f"{at}/resolve", {"version": 1, "text": "x"}).status_code == 412
+    stale = post(bob, f"{at}/resolve", {"version": 1, "text": "x"}).json()
+    assert (stale["status"], stale["state"], stale["version"]) == (412, "acknowledged", 2)
+    assert f"{house.bob.ident.removeprefix('user:')} acknowledged it" in stale["detail"]
+    ahead = post(bob, f"{at}/resolve", {"version": 9, "text": "x"}).json()
+    assert (ahead["status"], ahead["version"]) == (412, 2)
+    assert "There is no version 9 of it yet." in ahead["detail"]
     assert post(bob, f"{at}/resolve", {"version": 2}).status_code == 422
     assert post(bob, f"{at}/explode", {"version": 2}).status_code == 404
     assert post(bob, f"{at}/resolve", {"version": 2, "text": "Once."}).json()["status"] == "resolved"

@@ -11,7 +11,7 @@ import pytest
 
 from approvals import services
 from approvals.domain import sla
-from approvals.models import Item
+from approvals.models import IncidentEntry, Item
 from decisiongraph.core import clock
 from decisiongraph.core.db import tenant_tx
 from tests.approvals.house import ACTION, House
@@ -196,6 +196,35 @@ def _votes(desk: Desk, item: Item) -> list[Any]:
     from approvals import selectors
 
     return selectors.items.details(desk.tenant, str(item.pk)).votes
+
+
+FORM = re.compile(r'<form[^>]*method="post" action="([^"]+)".*?</form>', re.S)
+
+
+def test_every_form_that_writes_carries_a_key_and_works_once(desk: Desk) -> None:
+    item = desk.ask()
+    incident = services.open_incident(desk.tenant, principal=desk.bob, title="Slow", severity="low")
+    forms: dict[str, str] = {}
+    for path in (f"approvals/{item.pk}", f"incidents/{incident.pk}", "incidents", "exceptions", "approvals?view=all"):
+        page = desk.at["alice"].get(f"{desk.base}/{path}").content.decode()
+        for found in FORM.finditer(page):
+            if found[1].startswith(desk.base + "/"):
+                key = re.search(r'name="key" value="([^"]+)"', found[0])
+                assert key, found[1]
+                forms[found[1].removeprefix(f"{desk.base}/")] = key[1]
+    assert len(forms) >= 17, sorted(forms)
+    assert len(set(forms.values())) == len(forms)
+    for path, more in (
+        (f"approvals/{item.pk}/claim", {"version": 1}),
+        (f"incidents/{incident.pk}/acknowledge", {"version": 1}),
+        (f"incidents/{incident.pk}/comment", {"text": "Looking."}),
+    ):
+        for _ in range(2):
+            said(desk.do("alice", path, key=forms[path], **more))
+    assert desk.steps(item) == ["request", "claim"]
+    with tenant_tx(desk.tenant):
+        lines = IncidentEntry.objects.filter(incident_id=incident.pk).order_by("id")
+        assert [line.kind for line in lines] == ["opened", "acknowledge", "comment"]
 
 
 def test_every_action_from_its_form(desk: Desk) -> None:

@@ -169,3 +169,42 @@ def test_the_overview_says_whether_timers_fire(desk: Desk) -> None:
     assert "The oldest is 3 min late" in broken
     services.fire(desk.tenant, first.pk)
     assert "Timers on time" in desk.see("vera", "waiting?part=figures")
+
+
+def test_the_overview_says_what_waits_for_you_and_what_for_anybody(desk: Desk) -> None:
+    def told(who: str) -> str:
+        return desk.see(who, "waiting?part=attention")
+
+    assert "nothing waits for you or for anybody" in told("rita")
+    item = desk.ask()
+    desk.ask()
+    assert "2 approvals wait for whoever reviews first" in told("rita")
+    assert "none is yours alone" in told("rita")
+    assert "2 approvals wait for reviewers Nothing of it needs you" in told("vera")
+    services.claim(desk.tenant, principal=desk.rita, item_id=str(item.pk), version=1)
+    assert "1 approval waits for you" in told("rita")
+    assert "1 approval waits for whoever reviews first" in told("rita")
+    assert "waits for you" not in told("alice")
+
+
+def test_what_was_sent_back_waits_for_whoever_asked(desk: Desk) -> None:
+    asked = services.open_item(
+        desk.tenant,
+        principal=desk.bob,
+        trace_id=desk.trace(),
+        subject_type="exception",
+        subject_id="cap@1",
+        reason="R.",
+    )
+    assert "1 approval waits for reviewers" in desk.see("bob", "waiting?part=attention")
+    services.request_changes(desk.tenant, principal=desk.rita, item_id=str(asked.pk), version=1, reason="Which fare?")
+    assert "1 approval waits for you" in desk.see("bob", "waiting?part=attention")
+    assert f"item-{asked.pk}" in desk.at["bob"].get(f"{desk.base}/approvals?view=mine").content.decode()
+    assert f"item-{asked.pk}" not in desk.at["rita"].get(f"{desk.base}/approvals?view=mine").content.decode()
+
+
+def test_what_waits_for_others_needs_nobody_else(desk: Desk) -> None:
+    item = desk.ask()
+    services.claim(desk.tenant, principal=desk.rita, item_id=str(item.pk), version=1)
+    seen = desk.see("alice", "waiting?part=attention")
+    assert "1 approval waits for other people Nothing waits for you." in seen

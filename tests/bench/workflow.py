@@ -22,6 +22,7 @@ from tests.bench.stack import Client, Stack
 
 ITEMS = 10_000
 DECISIONS = 200
+MINE = 60
 COMMITS = 20
 ACTION = {
     "action_type": "refund.issue",
@@ -111,14 +112,15 @@ def lateness(stack: Stack) -> list[float]:
     agent.post("/sla-policies", {"name": "quick", "definition": definition}, expect=201)
     agent.post("/events", {"events": [entry for number in range(250) for entry in asking(number)]})
     found: list[float] = []
-    deadline = time.perf_counter() + 60
+    deadline = time.perf_counter() + 90
+    time.sleep(12)  # nobody asks while they ring
     while time.perf_counter() < deadline:
         time.sleep(1)
-        items = agent.get("/approvals?limit=500&status=all")["items"]
-        if len(items) < 250:
+        if agent.get("/approvals/summary")["timers"]["due_unfired"]:
             continue
+        items = agent.get("/approvals?limit=500&status=all")["items"]
         rows = [timer for item in items for timer in agent.get(f"/approvals/{item['id']}")["timers"]]
-        if all(row["state"] == "fired" for row in rows):
+        if len(items) == 250 and all(row["state"] == "fired" for row in rows):
             for row in rows:
                 due, fired = (datetime.fromisoformat(row[name]) for name in ("due_at", "fired_at"))
                 found.append((fired - due).total_seconds())
@@ -212,9 +214,17 @@ def measure(stack: Stack) -> Iterator[Figure]:
     yield Figure("timer sweep: 100 due of 100 open items", few, "ms")
     yield Figure(f"timer sweep: 100 due of {ITEMS:,} open items", many, "ms")
     yield Figure("timer sweep, ratio", many / few, "", 2)
+    mine = client.get("/approvals?limit=500")["items"][-MINE:]
+    for item in mine:
+        client.post(f"/approvals/{item['id']}/claim", {"version": item["version"]})
+    if len(client.get("/approvals?assignee=me&limit=500")["items"]) != MINE:
+        raise RuntimeError("what was claimed is not on the desk of who claimed it")
     yield Figure(f"inbox p95, {ITEMS:,} open items", percentile(timed(client, "/approvals"), 0.95), "ms", 80)
-    yield Figure("inbox of mine p95", percentile(timed(client, "/approvals?assignee=me"), 0.95), "ms", 80)
-    page = person.timed("/t/flow/approvals?view=all", "Refund 0")
+    yield Figure(
+        f"inbox of mine p95, {MINE} of them", percentile(timed(client, "/approvals?assignee=me"), 0.95), "ms", 80
+    )
+    first = client.get("/approvals?limit=1")["items"][0]
+    page = person.timed("/t/flow/approvals?view=all", first["title"])
     yield Figure("inbox page p95", percentile(page, 0.95), "ms", 80)
     yield Figure("inbox in figures p95", percentile(timed(client, "/approvals/summary"), 0.95), "ms")
     items = client.get(f"/approvals?limit={DECISIONS + 2 * COMMITS}")["items"]

@@ -54,7 +54,7 @@ def test_an_empty_tenant_says_what_comes_next(shop: Shop) -> None:
 def test_a_healthy_tenant(busy: Shop) -> None:
     said = text(busy.viewer.get(f"{busy.base}/"))
     assert "Everything is current" in said
-    assert "Nothing needs you." in said
+    assert "The platform needs nobody." in said
     assert "refunds" in said
     assert "fold-1" in said
 
@@ -102,7 +102,7 @@ def test_findings_about_generations_nobody_reads_are_no_news(busy: Shop) -> None
     services.store_finding(
         busy.tenant, kind=Finding.MISMATCH, projection="trace_summary", generation=99, log_seq=1, detail={}
     )
-    assert "Nothing needs you." in text(busy.viewer.get(f"{busy.base}/"))
+    assert "The platform needs nobody." in text(busy.viewer.get(f"{busy.base}/"))
 
 
 def test_lost_workers_and_a_stopped_clock(busy: Shop) -> None:

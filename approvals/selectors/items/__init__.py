@@ -15,6 +15,7 @@ from approvals.selectors.items.exceptions import PolicyRow, exception_rate, exce
 from approvals.selectors.items.figures import Summary, summary, timers_everywhere, timers_of
 from approvals.selectors.items.inbox import (
     Place,
+    Wanted,
     count,
     inbox,
     items_of_trace,
@@ -30,6 +31,7 @@ __all__ = [
     "Place",
     "PolicyRow",
     "Summary",
+    "Wanted",
     "as_rules",
     "as_stands",
     "count",

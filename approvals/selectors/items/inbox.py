@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from approvals.domain import workflow
 from approvals.models import Delegation, Item
 from decisiongraph.core import clock
-from decisiongraph.core.db import tenant_tx
+from decisiongraph.core.db import current_tenant_id, tenant_tx
 from tenants.models import Tenant
 from traces.domain.envelope import REVIEW_PREFIX
 
@@ -27,78 +28,104 @@ class Place(NamedTuple):
     ident: uuid.UUID
 
 
-def inbox(
-    tenant: Tenant,
-    *,
-    mine: Sequence[str] = (),
-    free_for: Sequence[str] = (),
-    assignee: str = "",
-    status: str = "",
-    overdue: bool | None = None,
-    trace_id: str = "",
-    subject_type: str = "",
-    policy: tuple[str, str] | None = None,
-    after: Place | None = None,
-    limit: int = 100,
-) -> list[Item]:
-    """Items, most urgent first (by deadline, those without last), up to ``limit + 1``.
+class Wanted(NamedTuple):
+    """Which items of the inbox."""
 
-    Args:
-        mine: assignees that mean me: my ident, ``role:<my role>``; or items I hold or stand in for.
-        free_for: only items nobody holds, assigned to one of these or to nobody.
-        status: one state, ``open`` for any undecided (the default) or ``all``.
-        overdue: only open items past their deadline (or only those that are not).
-    """
+    mine: str = ""
+    """A person: what is assigned to them, held by them, sent back to them, names them as a reviewer, or they
+    stand in for."""
+    free_for: Sequence[str] = ()
+    """Only items nobody holds, assigned to one of these or to nobody."""
+    assignee: str = ""
+    """Ident or ``role:<role>``: assigned to it or held by it."""
+    status: str = "open"
+    """One state, ``open`` for any undecided or ``all``."""
+    overdue: bool | None = None
+    """Only undecided items past their deadline (or only those that are not)."""
+    trace_id: str = ""
+    subject_type: str = ""
+    policy: tuple[str, str] | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether no decided item is asked for."""
+        return self.status in ("", "open") or self.overdue is True
+
+
+UNDECIDED = Wanted()
+
+
+def inbox(tenant: Tenant, asked: Wanted = UNDECIDED, *, after: Place | None = None, limit: int = 100) -> list[Item]:
+    """Items, most urgent first (by deadline, those without last), up to ``limit + 1``."""
     with tenant_tx(tenant):
-        rows = _filtered(mine, free_for, assignee, status, overdue, trace_id, subject_type, policy)
+        rows = _filtered(asked)
         if after is not None:
             rows = rows.filter(Q(sort_at__gt=after.sort_at) | Q(sort_at=after.sort_at, id__gt=after.ident))
             rows = rows.filter(sort_at__gte=after.sort_at)  # lets the index begin there
-        return list(rows.order_by("sort_at", "id").defer(*LARGE)[: limit + 1])
+        return _first(rows, _ways(asked), limit + 1)
 
 
-def count(tenant: Tenant, *, mine: Sequence[str] = (), free_for: Sequence[str] = (), most: int = 1000) -> int:
-    """How many undecided items `inbox` would answer, counted up to ``most``."""
+def count(tenant: Tenant, asked: Wanted = UNDECIDED, *, most: int = 1000) -> int:
+    """How many items `inbox` would answer, counted up to ``most``."""
     with tenant_tx(tenant):
-        return _filtered(mine, free_for, "", "open", None, "", "", None).order_by()[:most].count()
+        rows, ways = _filtered(asked), _ways(asked)
+        if ways == [Q()]:
+            return rows.order_by()[:most].count()
+        return len({ident for way in ways for ident in rows.filter(way).values_list("pk", flat=True)[:most]})
 
 
-def _filtered(
-    mine: Sequence[str],
-    free_for: Sequence[str],
-    assignee: str,
-    status: str,
-    overdue: bool | None,
-    trace_id: str,
-    subject_type: str,
-    policy: tuple[str, str] | None,
-) -> QuerySet[Item]:
+def _filtered(asked: Wanted) -> QuerySet[Item]:
+    """All but whose they are."""
     rows = Item.objects.all()
-    if status in ("", "open"):
+    if asked.status in ("", "open"):
         rows = rows.filter(status__in=workflow.OPEN)
-    elif status != "all":
-        rows = rows.filter(status=status)
-    if overdue is True:
+    elif asked.status != "all":
+        rows = rows.filter(status=asked.status)
+    if asked.overdue is True:
         rows = rows.filter(status__in=workflow.OPEN, sort_at__lt=clock.now())
-    elif overdue is False:
+    elif asked.overdue is False:
         rows = rows.filter(sort_at__gte=clock.now())
-    if mine:
-        stood = Delegation.objects.filter(delegate__in=mine, starts_at__lte=clock.now(), ends_at__gt=clock.now())
-        me = Q(assignee__in=mine) | Q(holder__in=mine) | Q(id__in=stood.values("item_id"))
-        rows = rows.filter(me | Q(reviewers__overlap=list(mine)))
-    if free_for:
-        rows = rows.filter(holder="", assignee__in=["", *free_for])
-    if assignee:
-        rows = rows.filter(Q(assignee=assignee) | Q(holder=assignee))
-    if trace_id:
-        rows = rows.filter(trace_id=trace_id)
-    if subject_type:
-        rows = rows.filter(subject_type=subject_type)
-    if policy is not None:
-        rows = rows.filter(policy_id=policy[0])
-        if policy[1]:
-            rows = rows.filter(policy_version=policy[1])
+    if asked.free_for:
+        rows = rows.filter(holder="", assignee__in=["", *asked.free_for])
+    if asked.trace_id:
+        rows = rows.filter(trace_id=asked.trace_id)
+    if asked.subject_type:
+        rows = rows.filter(subject_type=asked.subject_type)
+    if asked.policy is not None:
+        rows = rows.filter(policy_id=asked.policy[0])
+        if asked.policy[1]:
+            rows = rows.filter(policy_version=asked.policy[1])
     return rows
+
+
+def _ways(asked: Wanted) -> list[Q | RawSQL]:
+    """How an item can be somebody's, each along an index of its own."""
+    if asked.assignee:
+        return [Q(assignee=asked.assignee), Q(holder=asked.assignee)]
+    if not asked.mine:
+        return [Q()]
+    now = clock.now()
+    stood = Delegation.objects.filter(delegate=asked.mine, starts_at__lte=now, ends_at__gt=now)
+    ways: list[Q | RawSQL] = [
+        Q(assignee=asked.mine),
+        Q(holder=asked.mine),
+        Q(opened_by=asked.mine, status="changes_requested"),
+        _naming(asked.mine) if asked.undecided else Q(reviewers__contains=[asked.mine]),
+    ]
+    idents = list(stood.values_list("item_id", flat=True))
+    return [*ways, Q(id__in=idents)] if idents else ways
+
+
+def _naming(person: str) -> RawSQL:
+    """Undecided items that name somebody as a reviewer: looked up once, whatever the planner expects."""
+    named = "approvals_item.id = ANY(ARRAY(SELECT n.item_id FROM dg_items_naming(%s, %s) AS n))"
+    return RawSQL(named, [current_tenant_id(), person], output_field=BooleanField())
+
+
+def _first(rows: QuerySet[Item], ways: list[Q | RawSQL], most: int) -> list[Item]:
+    """The most urgent of what comes along any of these ways. One OR over them would read whatever is open."""
+    found = {row.pk: row for way in ways for row in rows.filter(way).order_by("sort_at", "id").defer(*LARGE)[:most]}
+    return sorted(found.values(), key=lambda row: (row.sort_at, row.pk))[:most]
 
 
 def items_of_trace(tenant: Tenant, trace_id: str, *, limit: int = 50) -> list[Item]:

@@ -12,11 +12,12 @@ from approvals.services.acts.deciding import (
     withdraw,
 )
 from approvals.services.acts.effects import PAST
-from approvals.services.acts.held import held
+from approvals.services.acts.held import Since, held
 from approvals.services.acts.passing import delegate, escalate, escalate_by_timer, reassign
 
 __all__ = [
     "PAST",
+    "Since",
     "claim",
     "comment",
     "decide",

@@ -14,7 +14,7 @@ from approvals.domain.people import same
 from approvals.models import Item, Step
 from approvals.services import once, people, review
 from approvals.services.acts.effects import PAST, Deed, end, say, store_vote, take_over
-from approvals.services.acts.held import held, standing, stands_of
+from approvals.services.acts.held import held, seen, standing, stands_of
 from approvals.services.acts.refusals import FOUR_EYES, refuse, stale
 from decisiongraph.core import clock
 from decisiongraph.core.db import tenant_tx
@@ -50,7 +50,8 @@ def act(
         principal.require("read")
     elif rule.who == ("reviewer",):
         principal.require("review")
-    content = {"item_id": item_id, "action": action, "version": version, "reason": reason, **(more or {})}
+    named = None if version is None else int(version)
+    content = {"item_id": item_id, "action": action, "version": named, "reason": reason, **(more or {})}
     with tenant_tx(tenant):
         item = held(item_id)
         # Asked once the row is ours: the same request sent twice at once gets the same answer twice.
@@ -59,8 +60,8 @@ def act(
         person, now = people.person(principal), clock.now()
         if rule.four_eyes and same(person.names, frozenset(item.requesters)):
             refuse(workflow.Refused("four_eyes", FOUR_EYES), item, person, principal)
-        if version is not None and version != item.version:
-            raise stale(item)
+        if version is not None and seen(item, version, principal) != item.version:
+            raise stale(item, version)
         if rule.reason and not reason:
             raise invalid(
                 "reason", "approval.reason_missing", "Say why; the reason becomes part of the record.", status=422

@@ -20,7 +20,7 @@ def refuse(refused: workflow.Refused, item: Item, person: Person, principal: Pri
     """Raise the refusal of the rules in the API's words."""
     if refused.why == "permission":
         principal.require(refused.permission)
-    extra: dict[str, Any] = {"status": item.status, "version": item.version}
+    extra: dict[str, Any] = {"state": item.status, "version": item.version}
     if refused.why == "illegal" or (not item.open and refused.why != "four_eyes"):
         extra["allowed"] = list(workflow.allowed(standing(item), person, stands=stands_of(item), now=clock.now()))
         raise Problem("approval.transition_illegal", 409, _illegal(item, refused), extra=extra)
@@ -38,17 +38,20 @@ def _illegal(item: Item, refused: workflow.Refused) -> str:
     return f"This item is over: it was {item.status} by {who}. Nothing but a comment is possible."
 
 
-def stale(item: Item) -> Problem:
+def stale(item: Item, version: int) -> Problem:
+    """412: who was faster and what they did, or that there never was such a version."""
     who = item.decided_label if not item.open else item.changed_by.removeprefix("user:")
     did = item.status if not item.open else PAST.get(item.changed_how, item.changed_how)
+    faster = f"Somebody was faster: {who or 'the platform'} {did.replace('_', ' ')} it."
+    if version > item.version:
+        faster = f"There is no version {version} of it yet."
     return Problem(
         "approval.version_conflict",
         412,
-        f"Somebody was faster: {who or 'the platform'} {did.replace('_', ' ')} it. "
-        f"It is {item.status.replace('_', ' ')} now, version {item.version}. Look at it again.",
+        f"{faster} It is {item.status.replace('_', ' ')} now, version {item.version}. Look at it again.",
         extra={
             "version": item.version,
-            "status": item.status,
+            "state": item.status,
             "changed_by": item.changed_by,
             "changed_how": item.changed_how,
             "changed_at": clock.rfc3339(item.changed_at),
