@@ -31,7 +31,7 @@ from projections.engine.generations import (
     suspects,
 )
 from projections.engine.letters import refold
-from projections.engine.live import CaughtUp, catch_up, paused_collector, positions
+from projections.engine.live import CaughtUp, Rest, catch_up, paused_collector, positions
 from projections.engine.tables import BOUND, BoundRule, BoundTable, Found
 from projections.engine.window import Window
 
@@ -48,6 +48,7 @@ __all__ = [
     "Found",
     "Keys",
     "Mismatch",
+    "Rest",
     "Step",
     "Window",
     "ask_to_hold",

@@ -25,6 +25,8 @@ from tenants.models import Tenant
 
 SLICE_SECONDS = 2.0
 """A worker gives one tenant this long before it looks at the next one."""
+BURST, FAR = 500, 6 * LIVE_BATCH
+"""Events that wait: from the first on somebody writes in batches, from the second on there is no rest."""
 NEWS_INTERVAL = 0.25
 """Seconds between two ``projection.cursor_advanced`` of one slice."""
 
@@ -51,6 +53,26 @@ class CaughtUp(NamedTuple):
     """Whether lag was left, or may have been, when the slice was over."""
     failed: bool
     """Whether a batch failed; it is tried again by the next slice."""
+
+
+class Rest(NamedTuple):
+    """Seconds between two passes over one tenant's log.
+
+    Every pass costs the same again, and appends one by one would call for one each. While a client
+    writes at full speed, whoever folds beside it takes half of the machine from it: then passes are
+    fewer and larger, and the rest of the work is done when the burst is over (measured: docs/benchmarks.md).
+    """
+
+    one_by_one: float
+    """While less than `BURST` events wait."""
+    burst: float
+    """While more wait, up to `FAR`; whoever is farther behind does not rest."""
+
+    def after(self, waiting: int) -> float:
+        """How long the next pass is left for later when so many events wait."""
+        if waiting >= FAR:
+            return 0.0
+        return self.burst if waiting >= BURST else self.one_by_one
 
 
 @contextmanager
@@ -104,7 +126,7 @@ def catch_up(
     budget: float = SLICE_SECONDS,
     batch: int | None = None,
     until: int | None = None,
-    rest: float = 0.0,
+    rest: Rest | None = None,
 ) -> CaughtUp:
     """Fold what the log holds beyond the live cursors.
 
@@ -113,8 +135,7 @@ def catch_up(
     faster than one, and a holder may be dead: then the next projection is taken. ``batch`` fixes the
     batch size (tests).
 
-    ``rest``: leave a lag of less than a batch for later when the last pass ended less than so many
-    seconds ago. Every pass costs the same again, and appends one by one would call for one each.
+    ``rest``: how long after the last pass what came since is left for later.
     """
     deadline = time.monotonic() + budget
     chosen = bound_rules(projection)
@@ -124,8 +145,9 @@ def catch_up(
         window = Window(tenant)
         while True:
             head, cursors, rested = _positions(tenant)
-            if not done and 0 <= rested < rest and head - min(cursors.values(), default=head) < LIVE_BATCH:
-                more = any(cursor < head for cursor in cursors.values())
+            waiting = head - min(cursors.values(), default=head)
+            if rest is not None and not done and 0 <= rested < rest.after(waiting):
+                more = waiting > 0
                 break
             if until is not None:
                 head = min(head, until)

@@ -38,13 +38,13 @@ NAMED_ROWS = 20
 # --- following the log ------------------------------------------------------------------------------
 
 
-REST_SECONDS = 0.15
-"""Between two passes over one tenant's log, as long as little is left to do."""
+REST = engine.Rest(one_by_one=0.15, burst=0.35)
+"""Seconds between two passes over one tenant's log, as long as little is left to do."""
 
 
 def catch_up(tenant: Tenant) -> engine.CaughtUp:
     """One slice of following the log; asks for another when lag is left."""
-    done = engine.catch_up(tenant, rest=REST_SECONDS)
+    done = engine.catch_up(tenant, rest=REST)
     if done.more:
         jobs.enqueue("projections.catch_up", tenant_id=tenant.pk)
     return done

@@ -106,7 +106,7 @@ def test_a_slice_that_ends_early_asks_for_another(
 def test_passes_rest_between_appends_that_come_one_by_one(
     desk: Desk, enqueued: list[tuple[str, dict[str, object]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(care, "REST_SECONDS", 60.0)
+    monkeypatch.setattr(care, "REST", engine.Rest(60.0, 60.0))
     desk.fill(3)
     desk.catch_up()
     head = desk.fill(2)
@@ -120,9 +120,16 @@ def test_passes_rest_between_appends_that_come_one_by_one(
     assert set(desk.cursors().values()) == {head}
 
 
-def test_a_batch_of_lag_is_not_left_for_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(care, "REST_SECONDS", 60.0)
-    monkeypatch.setattr(live_module, "LIVE_BATCH", 5)
+@pytest.mark.parametrize(
+    ("waiting", "seconds"), [(0, 1.0), (1, 1.0), (499, 1.0), (500, 7.0), (11_999, 7.0), (12_000, 0.0), (10**6, 0.0)]
+)
+def test_the_rest_is_longer_in_a_burst_and_none_far_behind(waiting: int, seconds: float) -> None:
+    assert engine.Rest(one_by_one=1.0, burst=7.0).after(waiting) == seconds
+
+
+def test_who_is_far_behind_does_not_rest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(care, "REST", engine.Rest(60.0, 60.0))
+    monkeypatch.setattr(live_module, "FAR", 5)
     desk.fill(3)
     desk.catch_up()
     desk.fill(3)
