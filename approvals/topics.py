@@ -57,6 +57,10 @@ def _incident(tenant: Tenant, ident: str) -> Any:
     return selectors.incidents.details_json(selectors.incidents.details(tenant, ident))
 
 
+SOON = 0.1
+"""Seconds between two readings of what people act upon: what one did is on the other's screen within 250 ms,
+also when that was read a moment before."""
+
 TOPICS: tuple[Topic, ...] = (
     StateTopic(
         name="approvals",
@@ -65,7 +69,7 @@ TOPICS: tuple[Topic, ...] = (
         meaning=f"the inbox in figures and its {SHOWN} most urgent items",
         messages=ITEM_MESSAGES,
         read=_approvals,
-        interval=0.25,
+        interval=SOON,
     ),
     StateTopic(
         name="approval",
@@ -74,7 +78,7 @@ TOPICS: tuple[Topic, ...] = (
         meaning="one item, as `GET /approvals/{id}` answers it",
         messages=ITEM_MESSAGES,
         read=_approval,
-        interval=0.25,
+        interval=SOON,
     ),
     StateTopic(
         name="presence",
@@ -110,6 +114,6 @@ TOPICS: tuple[Topic, ...] = (
         meaning="one incident, as `GET /incidents/{id}` answers it",
         messages=INCIDENT_MESSAGES,
         read=_incident,
-        interval=0.25,
+        interval=SOON,
     ),
 )
