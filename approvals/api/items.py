@@ -38,7 +38,7 @@ def key_of(request: TenantRequest) -> str | None:
 
 def answer(tenant: Tenant, principal: Principal, item: Item, *, status: int = 200) -> Response:
     """One item with everything, as a write leaves it."""
-    found = selectors.items.details(tenant, str(item.pk))
+    found = selectors.items.details(tenant, str(item.pk), row=item)
     headers = {"Location": f"/api/v1/approvals/{item.pk}"} if status == 201 else {}
     return Response(selectors.items.details_json(found, person(principal)), status=status, headers=headers)
 
