@@ -110,7 +110,7 @@ def test_the_life_of_an_endpoint_on_its_pages(house: House, settings: Any) -> No
         assert delivering.attempt(house.tenant, sent.pk)
         assert len(ear.heard) == 2
     assert "whsec_" in text(alice.post(f"{one}/rotate"))
-    assert "Both secrets sign until" in text(alice.get(one))
+    assert "the secret before signs as well" in text(alice.get(one))
     alice.post(f"{one}/disable")
     assert "Switched off" in text(alice.get(one))
     alice.post(f"{one}/enable")
