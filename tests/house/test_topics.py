@@ -69,7 +69,9 @@ def test_numbers() -> None:
         (int(Console.look_every), "every {} s"),
     ):
         assert words.format(number) in PAGE
-    assert all(t.interval in (0.25, 0.5) for t in TOPICS if isinstance(t, StateTopic))
+    told = {t.name: round(1 / t.interval) for t in TOPICS if isinstance(t, StateTopic)}
+    quick, usual = ("approvals", "approval", "incident"), ("projection_health", "presence")
+    assert told == dict.fromkeys(told, 2) | dict.fromkeys(usual, 4) | dict.fromkeys(quick, 10)
     assert Console.recheck_every <= 60
 
 
