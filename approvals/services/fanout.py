@@ -19,6 +19,7 @@ from approvals.models import Comment, Delivery, Endpoint, IncidentEntry, Notific
 from approvals.services import tell
 from decisiongraph.core import bus, clock, jobs
 from decisiongraph.core.db import tenant_tx
+from decisiongraph.core.telemetry import log
 from tenants import selectors as people
 from tenants.models import Membership, Tenant
 
@@ -37,7 +38,11 @@ def hand_out(*, budget: float = SLICE_SECONDS) -> int:
     for number in numbers:
         tenant = tenants.get(number)
         while tenant is not None and time.monotonic() < until:
-            done = fan_out(tenant)
+            try:
+                done = fan_out(tenant)
+            except Exception as error:  # what one tenant's rows break must not keep the others waiting
+                log.error("outbox.failed", tenant=tenant.slug, error=f"{type(error).__name__}: {error}"[:300])
+                break
             handled += done
             if done < BATCH:
                 break

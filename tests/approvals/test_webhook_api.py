@@ -109,6 +109,25 @@ def test_the_worker_finds_due_work_of_every_tenant(house: House, ear: Receiver) 
     assert len(ear.heard) == 1
 
 
+def test_one_tenants_row_that_cannot_be_read_keeps_nobody_else_waiting(house: House, ear: Receiver) -> None:
+    broken = House()
+    with tenant_tx(broken.tenant):
+        bad = Outbox.objects.create(
+            tenant_id=broken.tenant.pk, message="approval.updated", kind="approval", ident="no id", at=clock.now()
+        )
+    hook(house, ear.url, "approval.requested")
+    house.ask()
+    try:
+        while services.hand_out(budget=30):
+            pass
+        assert len(deliveries(house)) == 1
+        with tenant_tx(broken.tenant):
+            assert Outbox.objects.get(pk=bad.pk).handled_at is None, "it is still to be seen that something is wrong"
+    finally:
+        with tenant_tx(broken.tenant):
+            Outbox.objects.update(handled_at=clock.now())
+
+
 def test_a_damaged_log_opens_one_incident(house: House) -> None:
     house.ask()
     log_services.seal(house.tenant)
