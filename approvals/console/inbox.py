@@ -198,7 +198,7 @@ def pane(request: Any, current: str, view: str = "") -> dict[str, Any]:
         "pane_more": len(rows) > BESIDE,
         "pane_all": f"{here}?{urlencode({'view': chosen})}",
         "current": current,
-        "topic": words.topic(tenant, "approvals"),
+        "pane_topic": words.topic(tenant, "approvals"),
     }
 
 

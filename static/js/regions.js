@@ -4,7 +4,9 @@
 // arrive glow once. data-live-poll="10" also looks every ten seconds: silence is news nobody sends.
 
 const EVERY_MS = 500;
-const regions = new Map(); // id -> { last, timer, busy, again, pending }
+const UNHEARD_MS = 50;
+const PATIENCE_MS = 5000;
+const regions = new Map(); // id -> { last, timer, asked, busy, again, patience, pending }
 
 // Topics start with "tenant:"; an id inside one may itself hold spaces.
 export const topicsOf = (element) => (element.dataset.live || element.dataset.topics || "")
@@ -13,7 +15,9 @@ export const topicsOf = (element) => (element.dataset.live || element.dataset.to
 const keyOf = (element) => element.id || element.getAttribute("hx-get");
 const stateOf = (element) => {
   const key = keyOf(element);
-  if (!regions.has(key)) regions.set(key, { last: 0, timer: 0, busy: false, again: false, pending: 0 });
+  if (!regions.has(key)) {
+    regions.set(key, { last: 0, timer: 0, asked: false, busy: false, again: false, patience: 0, pending: 0 });
+  }
   return regions.get(key);
 };
 
@@ -41,12 +45,29 @@ function fetchNow(element) {
   if (!element.isConnected) return;
   if (state.busy) { state.again = true; return; }
   if (occupied(element)) { state.timer = setTimeout(() => fetchNow(current(element)), 1000); return; }
+  state.asked = false;
+  window.htmx.trigger(element, "live");
+  // htmx listens to an element some milliseconds after it came in: until then nobody hears.
+  if (!state.asked) { state.timer = setTimeout(() => fetchNow(current(element)), UNHEARD_MS); return; }
   state.last = Date.now();
   state.pending = 0;
-  state.busy = true;
-  window.htmx.trigger(element, "live");
-  // htmx drops the request when a sync rule or a missing attribute says so: do not wait for ever.
-  setTimeout(() => { state.busy = false; }, 5000);
+}
+
+function sent(element) {
+  const state = stateOf(element);
+  state.asked = state.busy = true;
+  clearTimeout(state.patience);
+  state.patience = setTimeout(() => free(element), PATIENCE_MS);
+}
+
+// The answer came, or is not waited for any longer: what was asked for meanwhile is due.
+function free(element) {
+  const state = stateOf(element);
+  clearTimeout(state.patience);
+  state.busy = false;
+  if (!state.again) return;
+  state.again = false;
+  refresh(current(element));
 }
 
 const current = (element) => (element.isConnected ? element : (element.id && document.getElementById(element.id)) || element);
@@ -97,6 +118,7 @@ setInterval(() => {
 // What a page asks for by itself is no sign of a person: it does not keep the session alive.
 document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.triggeringEvent?.type === "live") event.detail.headers["X-Background"] = "1";
+  if (event.detail.elt.matches("[data-live]")) sent(event.detail.elt);
 });
 
 // Whatever a person has just done shows at once, also while the socket is away.
@@ -211,13 +233,7 @@ const asker = (event) => event.detail.requestConfig?.elt || event.detail.elt;
 
 function settled(event) {
   const element = asker(event);
-  if (!element?.matches?.("[data-live]")) return;
-  const state = stateOf(element);
-  state.busy = false;
-  if (state.again) {
-    state.again = false;
-    refresh(current(element));
-  }
+  if (element?.matches?.("[data-live]")) free(element);
 }
 document.addEventListener("htmx:afterRequest", (event) => {
   settled(event);

@@ -107,7 +107,7 @@ def test_mine_reads_nobody_elses(inboxes: tuple[House, House], whose: str) -> No
             return listed + blocks_of(lambda: selectors.count(house.tenant, wanted), "item")
 
     little, much = (read(house) for house in inboxes)
-    assert much < 2 * little
+    assert much < 4 * little  # one index level more: twice; reading what waits for others: nine times
 
 
 def test_whom_items_name_is_looked_up_once_whatever_the_planner_expects(house: House) -> None:

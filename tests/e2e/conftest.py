@@ -62,6 +62,11 @@ def browser(product: Product) -> Iterator[Browser]:
         started.close()
 
 
+# Answers that a test asks for, and what leaving a page cuts off; htmx names every failure twice, the
+# second time by its kind (htmx:sendError, htmx:swapError, htmx:timeout ...).
+NO_COMPLAINT = ("Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
+
+
 class Visitor:
     """A person at a browser window; collects what the browser complains about."""
 
@@ -74,7 +79,7 @@ class Visitor:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _listen(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        if message.type == "error" and not message.text.startswith(NO_COMPLAINT):
             self.complaints.append(message.text)
 
     def known_as(self, email: str) -> Visitor:

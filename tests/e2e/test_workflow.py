@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.request
 from collections.abc import Callable
@@ -183,6 +184,36 @@ def test_two_people_and_an_agent(visit: Any, product: Product, house: House) -> 
     rita.page.get_by_role("button", name="Acknowledge").click()
     expect(rita.page.locator("#in-one")).to_contain_text("Rita acknowledged it")
     expect(alice.page.locator("#tr-people .problems")).to_contain_text("Acknowledged")
+
+
+def test_what_happens_during_a_slow_answer_is_asked_for_as_well(visit: Any, house: House) -> None:
+    """The part that came in hears htmx's own event only some milliseconds later; nothing may be lost in them."""
+    item, page = asked(house, "action"), visit().known_as(house.cast.vera.email).page
+    news: list[Any] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: news.append(frame)))
+    page.goto(f"/t/{house.tenant.slug}/approvals/{item.pk}")
+    expect(page.locator("[data-live-indicator]")).to_have_attribute("data-state", "live")
+    for part in ("#it-head", "#it-side"):  # of this item from the beginning, not of the inbox beside it
+        expect(page.locator(part)).to_have_attribute("data-live", re.compile(f":approval:{item.pk}$"))
+
+    def wanted(frame: str) -> bool:
+        return '"state"' in frame and f"approval:{item.pk}" in frame
+
+    def say(text: str) -> None:
+        heard = len(news)
+        services.comment(house.tenant, principal=house.bob, item_id=str(item.pk), text=text)
+        until(
+            lambda: any(wanted(str(each)) for each in news[heard:]) or page.wait_for_timeout(20),
+            "the page hears of it",
+        )
+
+    slow = Held(page, "**/approvals/*?part=side", answered=True)
+    say("The first.")
+    slow.met()
+    say("The second.")
+    page.wait_for_timeout(600)  # longer than the pause between two requests
+    slow.release()
+    expect(page.locator("#it-side")).to_contain_text("The second.")
 
 
 def test_a_lost_race_is_told_by_whom(visit: Any, product: Product, house: House) -> None:
