@@ -9,6 +9,7 @@ it reads the database from its own cursor, so a lost one delays and never mislea
 from __future__ import annotations
 
 import asyncio
+import atexit
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ from django.conf import settings
 from django.db import transaction
 from django.dispatch import Signal
 from django.utils.module_loading import import_string
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -42,6 +43,8 @@ ROUND = 0.02
 SEND_TIMEOUT = 0.2
 PAUSE_AFTER_FAILURE = 1.0
 MAX_DIRTY = 20_000
+LAST_WORDS = 0.5
+"""How long the end of a process waits for the doorbells it still owes, seconds."""
 
 
 class HasSlug(Protocol):
@@ -103,13 +106,18 @@ async def _ring_through(layer: Any, doorbells: dict[str, dict[str, Any]]) -> Non
         await asyncio.wait_for(layer.group_send(group, message), SEND_TIMEOUT)
 
 
-def broker(address: str, *, seconds: float) -> Redis:
+def broker(address: str, *, seconds: float, **more: Any) -> Redis:
     """A client that says within so many seconds that the broker is away.
 
     Left to itself redis-py tries four times with growing pauses, three seconds in all. A connection of
-    before a restart is noticed without that, when it is taken out of the pool.
+    before a restart is noticed without that, when it is taken out of the pool. The pool is not the client's own:
+    a client closes its own pool when the interpreter ends, and then waits for ever for a lock that a thread
+    held when it was stopped.
     """
-    return Redis.from_url(address, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0))
+    pool: ConnectionPool = ConnectionPool.from_url(
+        address, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), **more
+    )
+    return Redis(connection_pool=pool)
 
 
 @cache
@@ -150,6 +158,7 @@ class Sender:
         self._jobs_paused_until = 0.0
         self._job_in_flight = False
         self._asleep = False
+        self._ending = False
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dg-jobs")
         self._thread = threading.Thread(target=self._run, name="dg-sender", daemon=True)
         self._thread.start()
@@ -221,6 +230,8 @@ class Sender:
             with self._condition:
                 topics, jobs, wait = self._due(time.monotonic())
                 if not topics and not jobs:
+                    if self._ending and not self._topics:
+                        return
                     self._asleep = wait > LONGEST_NAP
                     self._condition.wait(wait)
                     self._asleep = False
@@ -234,7 +245,7 @@ class Sender:
                 try:
                     self._pool.submit(self._send_jobs, jobs)
                 except RuntimeError:  # the process is ending; beat finds the work in the database
-                    return
+                    self._ending = True
             if topics:
                 self._send_doorbells(topics)
                 self._paused_until = max(self._paused_until, time.monotonic() + ROUND)
@@ -253,6 +264,13 @@ class Sender:
                     if meanwhile is not wanted:
                         meanwhile.messages |= wanted.messages
                         meanwhile.cause = wanted.cause.joined(meanwhile.cause)
+
+    def close(self) -> None:
+        """Send what is still owed, for `LAST_WORDS` at most: a command that revokes a token ends at once."""
+        with self._condition:
+            self._ending = True
+            self._condition.notify()
+        self._thread.join(LAST_WORDS)
 
     def alive(self) -> bool:
         """Whether the thread still sends."""
@@ -295,6 +313,12 @@ def sender() -> Sender:
                 _sender = Sender()
                 _sender_pid = os.getpid()
     return _sender
+
+
+@atexit.register
+def _last_words() -> None:
+    if _sender is not None and _sender_pid == os.getpid():
+        _sender.close()
 
 
 def sending() -> bool:

@@ -18,12 +18,11 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.http import HttpRequest
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as BrokerTimeout
-from redis.retry import Retry
 
+from decisiongraph.core.bus import broker
 from decisiongraph.core.errors import Problem
 from decisiongraph.core.telemetry import log, metrics
 from tenants.access.principal import Principal
@@ -174,9 +173,7 @@ class _Broker:
 
 @lru_cache(maxsize=4)
 def _client(address: str) -> Redis:
-    return Redis.from_url(
-        address, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0), protocol=2
-    )
+    return broker(address, seconds=TIMEOUT, protocol=2)
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -47,3 +50,53 @@ def test_a_kept_connection_gets_over_a_restart(tmp_path: Any) -> None:
         if child is not None:
             child.kill()
             child.wait()
+
+
+ENDING = """
+import gc, threading, time
+import django; django.setup()
+from decisiongraph.core import bus
+client = bus.broker("{away}", seconds=1)
+pool, held = client.connection_pool, threading.Event()
+def hold():
+    with pool._lock:
+        held.set()
+        time.sleep(3600)
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+del client
+gc.collect()
+print("over")
+"""
+"""A thread has the pool's lock in its hands for good, as the sender that is stopped when a command ends just then."""
+
+SAYING = """
+import django; django.setup()
+from decisiongraph.core import bus
+bus.sender().ring("tenant:acme:last", "word")
+"""
+
+
+def run(code: str, environ: dict[str, str]) -> str:
+    """What a short program says; it has to end."""
+    environ = os.environ | environ | {"DJANGO_SETTINGS_MODULE": "decisiongraph.settings"}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_program_ends_whatever_its_threads_were_doing(stack_environ: dict[str, str]) -> None:
+    assert run(ENDING.replace("{away}", AWAY), stack_environ) == "over\n"
+
+
+def test_a_program_says_what_it_owes_before_it_ends(stack_environ: dict[str, str], settings: Any) -> None:
+    """A command revokes a token and is over in the same moment: who holds the socket hears of it."""
+    config = settings.CHANNEL_LAYERS["default"]["CONFIG"]
+    ear = bus.broker(stack_environ.get("REDIS_URL") or settings.REDIS_URL, seconds=20).pubsub()
+    try:
+        ear.subscribe(f"{config['prefix']}__group__{bus.group_name('tenant:acme:last')}")
+        assert (ear.get_message(timeout=20) or {})["type"] == "subscribe"
+        run(SAYING, stack_environ)
+        assert b"word" in (ear.get_message(timeout=20) or {})["data"]
+    finally:
+        ear.close()
