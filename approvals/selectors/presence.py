@@ -11,7 +11,7 @@ import orjson
 from django.conf import settings
 from redis import Redis, RedisError
 
-from decisiongraph.core.bus import broker
+from decisiongraph.core.bus import kept_broker
 from decisiongraph.core.errors import not_found
 from tenants.models import Tenant
 
@@ -97,4 +97,4 @@ def _key(tenant: Tenant, page: str) -> str:
 
 @cache
 def _redis(address: str, _pid: int) -> Redis:
-    return broker(address, seconds=TIMEOUT)
+    return kept_broker(address, seconds=TIMEOUT)

@@ -25,7 +25,7 @@ from django.conf import settings
 from django.db import transaction
 from django.dispatch import Signal
 from django.utils.module_loading import import_string
-from redis import ConnectionPool, Redis
+from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -110,20 +110,27 @@ def broker(address: str, *, seconds: float, **more: Any) -> Redis:
     """A client that says within so many seconds that the broker is away.
 
     Left to itself redis-py tries four times with growing pauses, three seconds in all. A connection of
-    before a restart is noticed without that, when it is taken out of the pool. The pool is not the client's own:
-    a client closes its own pool when the interpreter ends, and then waits for ever for a lock that a thread
-    held when it was stopped.
+    before a restart is noticed without that, when it is taken out of the pool.
     """
-    pool: ConnectionPool = ConnectionPool.from_url(
-        address, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), **more
-    )
-    return Redis(connection_pool=pool)
+    retry = Retry(NoBackoff(), 0)
+    return Redis.from_url(address, socket_timeout=seconds, socket_connect_timeout=seconds, retry=retry, **more)
+
+
+def kept_broker(address: str, *, seconds: float, **more: Any) -> Redis:
+    """The same for as long as the process lives.
+
+    Nobody closes its pool: a client that closes it when the interpreter ends waits for ever for a lock that a
+    thread held when it was stopped.
+    """
+    client = broker(address, seconds=seconds, **more)
+    client.auto_close_connection_pool = False
+    return client
 
 
 @cache
 def _broker(address: str, _pid: int) -> Redis:
     """The sender's own connection to where the layer lives, one per process."""
-    return broker(address, seconds=SEND_TIMEOUT)
+    return kept_broker(address, seconds=SEND_TIMEOUT)
 
 
 class _Wanted:

@@ -22,7 +22,7 @@ from redis.connection import ConnectionInterface
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as BrokerTimeout
 
-from decisiongraph.core.bus import broker
+from decisiongraph.core.bus import kept_broker
 from decisiongraph.core.errors import Problem
 from decisiongraph.core.telemetry import log, metrics
 from tenants.access.principal import Principal
@@ -173,7 +173,7 @@ class _Broker:
 
 @lru_cache(maxsize=4)
 def _client(address: str) -> Redis:
-    return broker(address, seconds=TIMEOUT, protocol=2)
+    return kept_broker(address, seconds=TIMEOUT, protocol=2)
 
 
 @lru_cache(maxsize=4096)

@@ -56,7 +56,7 @@ ENDING = """
 import gc, threading, time
 import django; django.setup()
 from decisiongraph.core import bus
-client = bus.broker("{away}", seconds=1)
+client = bus.kept_broker("{away}", seconds=1)
 pool, held = client.connection_pool, threading.Event()
 def hold():
     with pool._lock:
