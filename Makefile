@@ -2,6 +2,7 @@
 #   PORT=8100 STATE_DIR=.state-two DATABASE_URL=... REDIS_URL=... make run
 
 PYTHON ?= python3
+NAMED := $(if $(filter file,$(origin PYTHON)),,named)
 
 BIN := .venv/bin
 ENVIRONMENT := $(PYTHON) decisiongraph/stack/environment.py
@@ -15,13 +16,13 @@ help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 environment:  ## .venv with what the product needs
-	@$(ENVIRONMENT) base
+	@$(ENVIRONMENT) base $(NAMED)
 
 dev-environment:  ## .venv with what tests and checks need as well
-	@$(ENVIRONMENT) dev
+	@$(ENVIRONMENT) dev $(NAMED)
 
 tracing: environment  ## what OpenTelemetry needs, on top (docs/operations/observability.md)
-	@$(ENVIRONMENT) otel
+	@$(ENVIRONMENT) otel $(NAMED)
 
 run: environment  ## start everything here; Ctrl-C stops it
 	@exec $(BIN)/python -m decisiongraph.stack run

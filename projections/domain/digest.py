@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from operator import itemgetter
 
 import orjson
 
-from projections.domain.rule import Row, Table
+from projections.domain.rule import Row, Table, picker
 from traces.domain.canonical import jcs
 
 BUCKETS = 256
@@ -39,7 +38,7 @@ def key_sha(key: str) -> bytes:
 def _writer(table: Table) -> Callable[[str, int, Row], bytes]:
     """`canonical_row` of one table: which columns, and whether they need care, is decided once."""
     name = table.name
-    pick = itemgetter(*table.columns) if len(table.columns) > 1 else lambda row: (row[table.columns[0]],)
+    pick = picker(table)
     dumps = orjson.dumps
 
     def plain(key: str, log_seq: int, row: Row) -> bytes:

@@ -7,8 +7,9 @@ serves live catch-up, rebuild, verify, a retried dead letter and a test without 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 from traces.domain.envelope import StoredEvent
@@ -42,6 +43,14 @@ class Table(NamedTuple):
     plain: bool = False
     """Every column holds text, an integer, a truth value, null or lists of them: such a row has one JSON
     form only, so writing it canonically needs no care."""
+
+
+def picker(table: Table) -> Callable[[Row], tuple[Any, ...]]:
+    """What takes a row's semantic columns out of it, in digest order."""
+    if len(table.columns) == 1:  # itemgetter would answer with the value itself
+        (only,) = table.columns
+        return lambda row: (row[only],)
+    return itemgetter(*table.columns)
 
 
 class Put(NamedTuple):

@@ -12,6 +12,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 MAX_PLACES = 16_000
@@ -24,6 +25,8 @@ MAX_TOKEN = 60
 """Characters of one word that count."""
 MAX_HANDLE = 1_000
 """Characters kept for looking up parts of words and misspelt ones."""
+SHORT = 200
+"""Characters up to which the words of a text are kept: names, facts and steps come again and again."""
 GAP = 3
 """Places between two texts of a row, so that no phrase spans them."""
 
@@ -117,14 +120,21 @@ def tokens(text: str, first: int = 1) -> Iterator[Token]:
         place += 1
 
 
-def lexemes(text: str) -> list[str]:
+def lexemes(text: str) -> tuple[str, ...]:
     """The texts of `tokens`, whose places follow each other."""
+    return _of_short(text) if len(text) <= SHORT else _lexemes(text)
+
+
+def _lexemes(text: str) -> tuple[str, ...]:
     if not text.isascii():
-        return [token.text for token in tokens(text)]
+        return tuple(token.text for token in tokens(text))
     found: list[str] = _ASCII_WORD.findall(text.lower())
     if len(text) > MAX_TOKEN:
-        return [word[:MAX_TOKEN] for word in found]
-    return found
+        return tuple(word[:MAX_TOKEN] for word in found)
+    return tuple(found)
+
+
+_of_short = lru_cache(maxsize=8192)(_lexemes)
 
 
 def tsvector(texts: Iterable[str | None], tags: Iterable[str] = ()) -> str:
@@ -138,7 +148,7 @@ def tsvector(texts: Iterable[str | None], tags: Iterable[str] = ()) -> str:
         for place, word in enumerate(lexemes(text), start):
             known = places.get(word)
             if known is None:
-                size += len(word.encode()) + 8
+                size += (len(word) if word.isascii() else len(word.encode())) + 8
                 if size > MAX_BYTES:
                     break
                 places[word] = [place]
@@ -150,7 +160,7 @@ def tsvector(texts: Iterable[str | None], tags: Iterable[str] = ()) -> str:
         if place >= MAX_PLACES or size > MAX_BYTES:
             break
     # tokens hold letters and digits only, so nothing in them needs escaping
-    parts = [f"'{word}':{','.join(map(str, at))}" for word, at in places.items()]
+    parts = [f"'{word}':{at[0] if len(at) == 1 else ','.join(map(str, at))}" for word, at in places.items()]
     parts += [quoted(name) for name in tags]
     return " ".join(parts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -223,30 +224,51 @@ def suspects(
 ) -> Keys:
     """Keys whose rows differ right now: candidates only, both generations may still move.
 
-    Compared by content, in ranges of the key space, a short transaction each.
+    Compared by content, in ranges of the key space, a short transaction each; of several ranges two at a
+    time, for one connection keeps one processor of the database busy.
     """
-    found: Keys = {}
     edges = [index * _PARTS // chunks for index in range(chunks + 1)]
     seed = secrets.randbits(63)
-    for name, table in BOUND[projection].tables.items():
-        sums, differing = _sums_sql(table).encode(), _differing_sql(table).encode()
-        hits: set[bytes] = set()
-        for low, high in pairwise(edges):
-            with connection.wrap_database_errors, tenant_tx(tenant), arrays.cursor() as cursor:
-                number = current_tenant_id()
-                # In the order of the index each row would be a page of its own.
-                cursor.execute(b"SET LOCAL enable_indexscan = off")
-                cursor.execute(sums, (seed, number, live, shadow, _bound(low), _bound(high)))
-                parts = [row[0] for row in cursor]
-                cursor.execute(b"SET LOCAL enable_indexscan = on")
-                if parts:
-                    lows = arrays.byteas(_bound(part) for part in parts)
-                    highs = arrays.byteas(_bound(part + 1) for part in parts)
-                    cursor.execute(differing, (lows, highs, number, live, number, shadow))
-                    hits.update(bytes(row[0]) for row in cursor)
+    tables = BOUND[projection].tables
+    pieces = [(name, _bound(low), _bound(high)) for name in tables for low, high in pairwise(edges)]
+    found: Keys = {name: set() for name in tables}
+
+    def look(piece: tuple[str, bytes, bytes]) -> set[bytes]:
+        name, low, high = piece
+        return _differing(tenant, tables[name], (live, shadow), (low, high), seed)
+
+    def look_apart(piece: tuple[str, bytes, bytes]) -> set[bytes]:
+        try:
+            return look(piece)
+        finally:
+            connection.close()  # this thread's own, back to the pool
+
+    with ThreadPoolExecutor(2, thread_name_prefix="dg-compare") as pool:
+        answers = pool.map(look_apart, pieces) if chunks > 1 else map(look, pieces)
+        for (name, _low, _high), hits in zip(pieces, answers, strict=True):
+            found[name] |= hits
             beat()
-        found[name] = hits
     return found
+
+
+def _differing(
+    tenant: Tenant, table: BoundTable, generations: tuple[int, int], keys: tuple[bytes, bytes], seed: int
+) -> set[bytes]:
+    """Key hashes of a range, its end excluded, whose rows are not the same in two generations."""
+    with connection.wrap_database_errors, tenant_tx(tenant), arrays.cursor() as cursor:
+        number = current_tenant_id()
+        # In the order of the index each row would be a page of its own.
+        cursor.execute(b"SET LOCAL enable_indexscan = off")
+        cursor.execute(_sums_sql(table).encode(), (seed, number, *generations, *keys))
+        parts = [row[0] for row in cursor]
+        if not parts:
+            return set()
+        cursor.execute(b"SET LOCAL enable_indexscan = on")
+        lows = arrays.byteas(_bound(part) for part in parts)
+        highs = arrays.byteas(_bound(part + 1) for part in parts)
+        live, shadow = generations
+        cursor.execute(_differing_sql(table).encode(), (lows, highs, number, live, number, shadow))
+        return {bytes(row[0]) for row in cursor}
 
 
 def rows_of(table: BoundTable, generation: int, shas: Collection[bytes], *, chunk: int = 10_000) -> Iterator[Found]:

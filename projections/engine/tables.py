@@ -13,7 +13,7 @@ from django.db import models
 
 from decisiongraph.core.db import arrays, current_tenant_id
 from projections.domain.digest import key_sha
-from projections.domain.rule import Merge, Row, Rule, Table
+from projections.domain.rule import Merge, Row, Rule, Table, picker
 from projections.domain.rules import RULES
 from projections.models import TABLES, CanonicalField, ProjectionRow
 from traces.domain.canonical import jcs
@@ -92,9 +92,10 @@ class BoundTable:
         self.name = model._meta.db_table
         fields = {field.name: field for field in model._meta.concrete_fields}
         self.semantic = [_column(fields[name]) for name in table.columns]
-        derived = model.derivations()
+        derived = model.derived
         self.derived = [_column(fields[name]) for name in derived]
         self._derive = [derived[column.name] for column in self.derived]
+        self._pick = picker(table)
         known = {*table.columns, *derived}
         base = {"id", "tenant", "generation", "key", "key_sha", "row_hash", "log_seq"}
         if set(fields) - base != known:
@@ -145,26 +146,25 @@ class BoundTable:
             return {found.key: found for found in self.read(cursor)}
 
     def _parameters(self, generation: int, changes: Sequence[Change]) -> list[Any]:
-        rows = [change.row for change in changes]
+        # Rows into columns, in steps that are spent in C: a rebuild writes tens of thousands of rows a second.
+        keys, shas, hashes, log_seqs, rows = zip(*changes, strict=True)
+        values: dict[str, Sequence[Any]] = {"key": keys, "row": rows}
+        values.update(zip(self.table.columns, zip(*map(self._pick, rows), strict=True), strict=True))
+        for column, derive in zip(self.derived, self._derive, strict=True):
+            values[column.name] = list(map(derive.compute, *(values[source] for source in derive.sources)))
         parameters: list[Any] = [
             current_tenant_id(),
             generation,
-            arrays.texts(change.key for change in changes),
-            arrays.byteas(change.key_sha for change in changes),
-            arrays.byteas(change.row_hash for change in changes),
-            arrays.bigints(change.log_seq for change in changes),
+            arrays.texts(keys),
+            arrays.byteas(shas),
+            arrays.byteas(hashes),
+            arrays.bigints(log_seqs),
         ]
-        for column in self.semantic:
-            name, prepare = column.name, column.prepare
-            if prepare is None:
-                parameters.append(column.encode([row[name] for row in rows]))
-            else:
-                parameters.append(column.encode([prepare(row[name]) for row in rows]))
-        for column, derive in zip(self.derived, self._derive, strict=True):
-            values: Iterable[Any] = (derive(change.key, change.row) for change in changes)
+        for column in (*self.semantic, *self.derived):
+            column_values: Iterable[Any] = values[column.name]
             if column.prepare is not None:
-                values = map(column.prepare, values)
-            parameters.append(column.encode(values))
+                column_values = map(column.prepare, column_values)
+            parameters.append(column.encode(column_values))
         return parameters
 
     def write(self, generation: int, changes: Sequence[Change]) -> set[bytes] | None:

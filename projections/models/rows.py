@@ -92,6 +92,14 @@ def _hidden(number: int) -> RawSQL:
     return RawSQL("(SELECT %s::int)", [number])
 
 
+class Derived:
+    """How a column that no rule names follows from others: semantic columns, ``key``, or the whole ``row``."""
+
+    def __init__(self, compute: Callable[..., Any], *sources: str) -> None:
+        self.compute = compute
+        self.sources = sources
+
+
 class ProjectionRow(TenantModel):
     """A row some rule made. Semantic columns carry the names the rule gives them."""
 
@@ -102,10 +110,8 @@ class ProjectionRow(TenantModel):
     row_hash = models.BinaryField()
     log_seq = models.BigIntegerField()
 
-    derived: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {}
-    """Columns for searching, computed from the row; no part of any digest."""
-    searched: ClassVar[Mapping[str, Callable[[str, Mapping[str, Any]], Any]]] = {}
-    """The same, computed from key and row."""
+    derived: ClassVar[Mapping[str, Derived]] = {}
+    """Columns for searching, computed from others; no part of any digest."""
 
     objects: ClassVar[RowManager] = RowManager()
 
@@ -114,15 +120,6 @@ class ProjectionRow(TenantModel):
 
     def __str__(self) -> str:
         return self.key
-
-    @classmethod
-    def derivations(cls) -> dict[str, Callable[[str, Mapping[str, Any]], Any]]:
-        """Every column that no rule names -> its value from key and row."""
-        return {name: _of_row(derive) for name, derive in cls.derived.items()} | dict(cls.searched)
-
-
-def _of_row(derive: Callable[[Mapping[str, Any]], Any]) -> Callable[[str, Mapping[str, Any]], Any]:
-    return lambda _key, row: derive(row)
 
 
 class TraceSummary(ProjectionRow):
@@ -162,10 +159,11 @@ class TraceSummary(ProjectionRow):
     words = SearchVectorField(null=True)
     handle = models.TextField(null=True)
 
-    searched: ClassVar = {"words": search.summary_words, "handle": search.summary_handle}
     derived: ClassVar = {
-        "started_ts": lambda row: moment(row["started_at"]),
-        "entity_sha": lambda row: pair_sha(row["primary_entity_type"], row["primary_entity_id"]),
+        "started_ts": Derived(moment, "started_at"),
+        "entity_sha": Derived(pair_sha, "primary_entity_type", "primary_entity_id"),
+        "words": Derived(search.summary_words, "key", "row"),
+        "handle": Derived(search.summary_handle, "key", "row"),
     }
 
     class Meta(ProjectionRow.Meta):
@@ -220,8 +218,8 @@ class GraphEdge(ProjectionRow):
     to_sha = models.BinaryField()
 
     derived: ClassVar = {
-        "from_sha": lambda row: text_sha(row["from_key"]),
-        "to_sha": lambda row: text_sha(row["to_key"]),
+        "from_sha": Derived(text_sha, "from_key"),
+        "to_sha": Derived(text_sha, "to_key"),
     }
 
     class Meta(ProjectionRow.Meta):
@@ -249,7 +247,7 @@ class PolicyEvaluation(ProjectionRow):
     explanation = CanonicalField()
     trace_sha = models.BinaryField()
 
-    derived: ClassVar = {"trace_sha": lambda row: text_sha(row["trace_id"])}
+    derived: ClassVar = {"trace_sha": Derived(text_sha, "trace_id")}
 
     class Meta(ProjectionRow.Meta):
         indexes: ClassVar = [
@@ -280,8 +278,8 @@ class PrecedentRow(ProjectionRow):
     trace_sha = models.BinaryField()
 
     derived: ClassVar = {
-        "entity_sha": lambda row: pair_sha(row["primary_entity_type"], row["primary_entity_id"]),
-        "trace_sha": lambda row: text_sha(row["trace_id"]),
+        "entity_sha": Derived(pair_sha, "primary_entity_type", "primary_entity_id"),
+        "trace_sha": Derived(text_sha, "trace_id"),
     }
 
     class Meta(ProjectionRow.Meta):
@@ -315,7 +313,7 @@ class PrecedentText(ProjectionRow):
     trace_sha = models.BinaryField(null=True)
     words = SearchVectorField(null=True)
 
-    derived: ClassVar = {"trace_sha": lambda row: text_sha(row["trace_id"]), "words": search.precedent_words}
+    derived: ClassVar = {"trace_sha": Derived(text_sha, "trace_id"), "words": Derived(search.precedent_words, "row")}
 
     class Meta(ProjectionRow.Meta):
         indexes: ClassVar = [

@@ -100,11 +100,12 @@ WHERE e.tenant_id = (SELECT %(tenant)s::int) AND e.generation = (SELECT %(genera
 """
 _TOUCHING = f"SELECT {_EDGE} FROM unnest(%(shas)b::bytea[]) AS n(sha) CROSS JOIN LATERAL ({{halves}}) AS e"
 # Found by where an edge leaves: hubs are what many edges lead to, so the index of targets is kept out of it.
+# Node by node: asked for all at once, the planner reads the whole generation where it expects few rows of it.
 _BETWEEN = f"""
-SELECT {_EDGE} FROM projections_graphedge e
-WHERE e.tenant_id = (SELECT %(tenant)s::int) AND e.generation = (SELECT %(generation)s::int)
-  AND e.from_sha = ANY(%(shas)b::bytea[]) AND e.to_sha || ''::bytea = ANY(%(shas)b::bytea[]){{filters}}
-ORDER BY e.log_seq, e.key LIMIT %(limit)s
+SELECT {_EDGE} FROM unnest(%(shas)b::bytea[]) AS n(sha) CROSS JOIN LATERAL (
+  {_HALF.format(columns="e.*", near="from", filters="{filters}")}
+  AND e.to_sha || ''::bytea = ANY(%(shas)b::bytea[]) OFFSET 0
+) AS e ORDER BY e.log_seq, e.key LIMIT %(limit)s
 """
 _NODES = f"""
 SELECT {", ".join(f"n.{name}" for name in Node._fields)} FROM projections_graphnode n

@@ -18,6 +18,7 @@ from decisiongraph.core.db import current_tenant_id, tenant_tx
 from decisiongraph.core.telemetry import bind, log
 from projections import engine
 from projections.domain.rules import RULES
+from projections.selectors import queue_depths
 from projections.topics import REPLAY_PROGRESS
 from replays.domain import verdict as life
 from replays.models import ALL, Replay
@@ -26,6 +27,8 @@ from replays.services.start import announce, settle_parent
 from tenants.models import Tenant
 
 SLICE_SECONDS = 4.0
+"""Twice as long while nobody waits for the worker: given back, a job is as likely to go on in another
+process, which has to read again what this one had read and folded ahead."""
 LEASE_SECONDS = 10
 NEAR = 1_000
 """Events between the shadow and the live cursor below which the rest is folded while comparing."""
@@ -129,7 +132,7 @@ def run_slice(tenant: Tenant, replay_id: str, *, budget: float = SLICE_SECONDS) 
             # The window is made and dropped in here, or the collector walks through its events at the end.
             claimed[0].ahead = ahead = _ahead_for(tenant, claimed)
             with closing(engine.Window(tenant, ahead=ahead is None)) as window:
-                _work(tenant, claimed, window, started + budget)
+                _work(tenant, claimed, window, started, budget)
             del window
         log.info(
             "replay.slice",
@@ -188,10 +191,11 @@ def _ahead_for(tenant: Tenant, claimed: list[Job]) -> engine.Ahead | None:
     return _ahead
 
 
-def _work(tenant: Tenant, claimed: list[Job], window: engine.Window, deadline: float) -> None:
+def _work(tenant: Tenant, claimed: list[Job], window: engine.Window, started: float, budget: float) -> None:
     """Fold the jobs in step until they are over or the slice is."""
     open_jobs = list(claimed)
     told = 0.0
+    deadline, latest = started + budget, started + 2 * budget
     while open_jobs:
         for job in list(open_jobs):
             if not _guarded(job, window):
@@ -204,11 +208,19 @@ def _work(tenant: Tenant, claimed: list[Job], window: engine.Window, deadline: f
             told = now
             announce(tenant, open_jobs[0].row, REPLAY_PROGRESS)
         if now >= deadline:
-            break
+            if now >= latest or _others_wait():
+                break
+            deadline = now + SAMPLE_INTERVAL
     for job in open_jobs:
         _give_back(job)
     if open_jobs:
         jobs.enqueue("replays.run", tenant_id=tenant.pk, replay_id=str(open_jobs[0].row.pk))
+
+
+def _others_wait() -> bool:
+    """Whether there is other work for the workers of replays; also when nobody can say."""
+    depths = queue_depths()
+    return depths is None or depths["replay"] > 0
 
 
 def _guarded(job: Job, window: engine.Window) -> bool:

@@ -102,7 +102,7 @@ def test_a_walk_reads_of_a_hub_what_it_has_room_for(newcomer: Desk, monkeypatch:
             reads = {sql: looked_at(sql, values) for sql, values in asked}
         # of each node what is asked for, and everything that the thirty say themselves
         walked = [most for sql, most in reads.items() if "UNION ALL" in sql]
-        closing = [most for sql, most in reads.items() if "from_sha = ANY(" in sql]
+        closing = [most for sql, most in reads.items() if "to_sha || ''" in sql]
         counted = [most for sql, most in reads.items() if "count(*)" in sql]
         assert walked
         assert max(walked) <= 45

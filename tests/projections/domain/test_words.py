@@ -35,7 +35,7 @@ def test_folding_twice_is_folding_once(text: str) -> None:
 @given(texts | st.text(st.characters(codec="ascii"), max_size=200))
 def test_lexemes_are_the_texts_of_tokens_in_places_that_follow_each_other(text: str) -> None:
     found = list(tokens(text, 7))
-    assert lexemes(text) == [token.text for token in found]
+    assert list(lexemes(text)) == [token.text for token in found]
     assert [token.place for token in found] == list(range(7, 7 + len(found)))
 
 
