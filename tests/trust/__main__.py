@@ -1,4 +1,5 @@
-"""``make trust``: every row once; with ``LONG=1`` again and again for half an hour, with new seeds.
+"""``make trust``: every row once; with ``LONG=1`` again and again for half an hour, with new seeds,
+the first time with the whole load of the rows that ten minutes do not hold.
 
 python -m tests.trust [ROW ...] [pytest arguments]
 """
@@ -27,24 +28,25 @@ def main(arguments: list[str]) -> int:
     RESULTS.mkdir(exist_ok=True)
     if os.environ.get("LONG", "0") in ("", "0"):
         return one_round(rows, rest, os.environ.get("TRUST_SEED", ""))
-    until, failed = time.monotonic() + LONG_SECONDS, 0
+    until, failed, level = time.monotonic() + LONG_SECONDS, 0, "whole"
     with (RESULTS / "trust-seeds.txt").open("a") as seeds:
         while time.monotonic() < until:
             seed = str(random.SystemRandom().randrange(2**31))
-            code = one_round(rows, rest, seed)
+            code = one_round(rows, rest, seed, level)
             failed += code != 0
-            seeds.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {seed} {'failed' if code else 'passed'}\n")
+            word = "failed" if code else "passed"
+            seeds.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {seed} {level} {word}\n")
             seeds.flush()
-            print(
-                f"seed {seed}: {'failed; again: TRUST_SEED=' + seed + ' make trust' if code else 'passed'}", flush=True
-            )
+            again = f"; again: TRUST={level} TRUST_SEED={seed} make trust" if code else ""
+            print(f"seed {seed}, {level}: {word}{again}", flush=True)
+            level = "load"
     return 1 if failed else 0
 
 
-def one_round(rows: list[str], rest: list[str], seed: str) -> int:
-    """All rows, or those named."""
+def one_round(rows: list[str], rest: list[str], seed: str, level: str = os.environ.get("TRUST", "load")) -> int:
+    """All rows, or those named, with the load of a level (`tests.trust.sizes`)."""
     files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if wanted(path.read_text(), rows)]
-    environ = os.environ | {"TRUST": "load", "TRUST_RESULTS": str(RESULTS / "trust.json")}
+    environ = os.environ | {"TRUST": level, "TRUST_RESULTS": str(RESULTS / "trust.json")}
     environ |= {"TRUST_SEED": seed} if seed else {}
     environ |= {} if rows or rest else {"TRUST_ALL": "1"}
     environ |= {"TRUST_ROWS": ",".join(rows)} if rows else {}

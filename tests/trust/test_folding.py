@@ -153,7 +153,7 @@ def test_a_frozen_worker_is_taken_over_and_refused(
 
 # --- B5: a rebuild under load -------------------------------------------------------------------------
 
-B5_TRACES, B5_LOAD = size(60, 6_000), size(20, 400)
+B5_TRACES, B5_LOAD = size(60, 6_000, 25_600), size(20, 400, 2_000)
 CUT_OVER_MS = size(500, 100)
 
 
@@ -230,7 +230,7 @@ def test_a_rebuild_under_load_killed_twice(desk: Desk, script: Any, figures: Fig
 # --- B6: determinism ----------------------------------------------------------------------------------
 
 B6_EVENTS = size(400, 20_000)
-B6_RUNS = [(B6_EVENTS, 500), (size(200, 6_000), 7), (size(60, 2_000), 1)]
+B6_RUNS = [(B6_EVENTS, 500), (size(200, 6_000, 20_000), 7), (size(60, 2_000), 1)]
 """Events and batch."""
 PLACES = [{"PYTHONHASHSEED": "1", "TZ": "UTC"}, {"PYTHONHASHSEED": "4711", "TZ": "Pacific/Kiritimati"}]
 

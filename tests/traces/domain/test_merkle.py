@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trust.sizes import LEVEL
 from traces.domain import merkle
 from traces.domain.merkle import Frontier, Subtree
 
@@ -67,9 +67,9 @@ def forgeries(parts: tuple[bytes, ...], bits: range) -> Iterator[tuple[bytes, ..
 def bits(first: int, size: int) -> range:
     """Every bit where a tree is small or of a telling shape; elsewhere some, other ones for every pair.
 
-    With ``LONG=1`` (see ``make trust``) every bit of everything: minutes instead of seconds.
+    In the whole load of the suite (`tests.trust.sizes`) every bit of everything: minutes instead of seconds.
     """
-    if os.environ.get("LONG", "0") not in ("", "0"):
+    if LEVEL == "whole":
         return range(256)
     if size <= 8 or (size in (33, 64, MOST) and first in (0, size // 2, size - 1)):
         return range(256)
