@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -76,6 +77,41 @@ def members(tenant: Tenant, *, after: int = 0, limit: int = 500) -> list[Members
     with tenant_tx(tenant):
         rows = Membership.objects.select_related("user").filter(pk__gt=after)
         return list(rows.order_by("pk")[: limit + 1])
+
+
+def names(tenant: Tenant, *, limit: int = 5000) -> dict[str, str]:
+    """E-mail -> name of everybody who is or was a member and has one; two of one name keep their addresses apart."""
+    with tenant_tx(tenant):
+        rows = Membership.objects.exclude(user__name="").order_by("-pk")
+        found: dict[str, str] = dict(rows.values_list("user__email", "user__name")[:limit])
+    times = Counter(found.values())
+    return {email: name if times[name] == 1 else f"{name} ({email})" for email, name in found.items()}
+
+
+class People(Mapping[str, str]):
+    """`names` for a page: the viewer's own is known, everybody else's asked for at the first other address."""
+
+    def __init__(self, tenant: Tenant, viewer: User) -> None:
+        self._tenant = tenant
+        self._known = {viewer.email: viewer.label}
+        self._asked = False
+
+    def __getitem__(self, address: str) -> str:
+        if address not in self._known and "@" in address:
+            self._ask()
+        return self._known[address]
+
+    def __iter__(self) -> Iterator[str]:
+        self._ask()
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        self._ask()
+        return len(self._known)
+
+    def _ask(self) -> None:
+        if not self._asked:
+            self._known, self._asked = names(self._tenant) | self._known, True
 
 
 def member(tenant: Tenant, member_id: int) -> Membership | None:

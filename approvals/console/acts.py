@@ -61,7 +61,7 @@ def _decide(request: Any, item: Item) -> tuple[Item, str]:
     common = _common(request, item) | {"reason": _reason(request)}
     if decision == "request_changes":
         row = services.request_changes(request.tenant, **common)
-        return row, f"Changes are asked of {row.requested_by or words.who(row.opened_by)}."
+        return row, f"Changes are asked of {words.asker(row, request.people)}."
     row = services.decide(request.tenant, decision=decision, **common)
     if row.open:
         return row, "Your vote counts. The quorum is not met yet."
@@ -91,7 +91,7 @@ def _resubmit(request: Any, item: Item) -> tuple[Item, str]:
 def _escalate(request: Any, item: Item) -> tuple[Item, str]:
     to = request.POST.get("to", "") or "role:admin"
     row = services.escalate(request.tenant, **_common(request, item), reason=_reason(request), to=to)
-    return row, f"Escalated to {words.who(to)}."
+    return row, f"Escalated to {words.who(to, request.people)}."
 
 
 def _override(request: Any, item: Item) -> tuple[Item, str]:
@@ -118,14 +118,14 @@ def _comment(request: Any, item: Item) -> tuple[Item, str]:
 def _reassign(request: Any, item: Item) -> tuple[Item, str]:
     to = request.POST.get("to", "")
     row = services.reassign(request.tenant, **_common(request, item), to=to, reason=_reason(request))
-    return row, f"It is for {words.who(to)} now." if to else "It is for whoever may review now."
+    return row, f"It is for {words.who(to, request.people)} now." if to else "It is for whoever may review now."
 
 
 def _delegate(request: Any, item: Item) -> tuple[Item, str]:
     to, text = request.POST.get("to", ""), request.POST.get("ends_at", "")
     ends_at = _local(text)
     row = services.delegate(request.tenant, **_common(request, item), to=to, ends_at=ends_at, reason=_reason(request))
-    return row, f"{words.who(to)} stands in for you until {_moment(ends_at)}."
+    return row, f"{words.who(to, request.people)} stands in for you until {_moment(ends_at)}."
 
 
 def _local(text: str) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from approvals import selectors
@@ -11,6 +12,7 @@ from approvals.models import Item
 from approvals.selectors.items import Details
 from decisiongraph.core.templatetags.dg.words import counted
 from tenants.models import Tenant
+from traces.domain.envelope import StoredEvent
 
 
 def _pair(change: Any, at: int) -> tuple[str, str | None, str | None]:
@@ -69,9 +71,10 @@ def _evidence(each: Any, at: int) -> dict[str, str]:
     return {"name": name, "value": words.plain(value), "source": words.plain(source), "at": words.plain(when)}
 
 
-def proof(tenant: Tenant, found: Details) -> dict[str, Any]:
+def proof(tenant: Tenant, found: Details, names: Mapping[str, str]) -> dict[str, Any]:
     row = found.item
     policy = f"{row.policy_id}@{row.policy_version}" if row.policy_id else ""
+    desk = words.standing(row) if row.open else "nobody any more"
     return {
         "evidence": [_evidence(each, at) for at, each in enumerate(row.evidence or [], 1)],
         "policy": policy,
@@ -84,7 +87,7 @@ def proof(tenant: Tenant, found: Details) -> dict[str, Any]:
         "rate": selectors.items.exception_rate(tenant, row.policy_id, row.policy_version) if row.policy_id else None,
         "outside": [
             {
-                "by": words.plain((event.payload or {}).get("approver") or event.actor_id),
+                "by": _approver(event),
                 "decision": str((event.payload or {}).get("decision") or ""),
                 "at": event.occurred_at,
                 "url": f"{words.trace_url(tenant, row.trace_id)}?event={event.trace_seq}",
@@ -94,16 +97,16 @@ def proof(tenant: Tenant, found: Details) -> dict[str, Any]:
         "facts": [
             {"label": "Subject", "value": f"{row.subject_type} {row.subject_id}", "detail": words.entity(row)},
             {"label": "Priority", "value": row.priority},
-            {"label": "Asked by", "value": row.requested_by or words.who(row.opened_by), "detail": _again(row)},
-            {"label": "On the desk of", "value": words.standing(row) if row.open else "nobody any more"},
+            {"label": "Asked by", "value": words.asker(row, names), "detail": _again(row, names)},
+            {"label": "On the desk of", "value": names.get(desk, desk)},
             {"label": "Service level", "value": row.sla_name, "detail": _quorum(row)},
             {"label": "Trace", "value": row.trace_id, "url": words.trace_url(tenant, row.trace_id)},
         ],
     }
 
 
-def _again(row: Item) -> str:
-    through = f"through {words.who(row.opened_by)}"
+def _again(row: Item, names: Mapping[str, str]) -> str:
+    through = f"through {words.who(row.opened_by, names)}"
     return f"{through}, {counted(row.repeats, 'repeat')}" if row.repeats else through
 
 
@@ -111,3 +114,9 @@ def _quorum(row: Item) -> str:
     if row.reviewers:
         return f"{row.quorum} of {counted(len(row.reviewers), 'named reviewer')}"
     return f"{row.quorum} of whoever may review"
+
+
+def _approver(event: StoredEvent) -> str:
+    """Who decided elsewhere, as the agent wrote it down."""
+    said = (event.payload or {}).get("approver") or event.actor_id
+    return words.plain(said.get("actor_id") or said if isinstance(said, dict) else said)

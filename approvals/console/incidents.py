@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from django.http import HttpResponse
@@ -225,10 +226,10 @@ def incident(request: Any, incident_id: str) -> HttpResponse:
 
 
 def _one(request: Any, found: selectors.incidents.Details) -> dict[str, Any]:
-    tenant, row = request.tenant, found.incident
+    tenant, row, names = request.tenant, found.incident, request.people
     works = _works(request.principal)
     allowed = rules.allowed(row.status) if works else ()
-    assignee = row.assignee_label or words.who(row.assignee) if row.assignee else "nobody"
+    assignee = row.assignee_label or words.who(row.assignee, names) if row.assignee else "nobody"
     return {
         "incident": row,
         "sentence": f"{row.severity.capitalize()}, {row.status}: {row.title}",
@@ -240,7 +241,7 @@ def _one(request: Any, found: selectors.incidents.Details) -> dict[str, Any]:
             {"label": "Severity", "state": row.severity},
             {"label": "Assignee", "value": assignee},
             {"label": "Cause", "value": row.cause},
-            {"label": "Opened", "moment": row.opened_at, "detail": f"by {words.who(row.opened_by)}"},
+            {"label": "Opened", "moment": row.opened_at, "detail": f"by {words.who(row.opened_by, names)}"},
             _reached(row),
         ],
         "allowed": allowed,
@@ -251,7 +252,7 @@ def _one(request: Any, found: selectors.incidents.Details) -> dict[str, Any]:
         else [],
         "links": [_link(tenant, link) for link in found.links],
         "kinds": rules.LINKS,
-        "timeline": [_entry(entry) for entry in reversed(found.timeline[-LINES:])],
+        "timeline": [_entry(entry, names) for entry in reversed(found.timeline[-LINES:])],
         "key": uuid.uuid4().hex,
     }
 
@@ -297,11 +298,11 @@ SAID = {
 """Name of a detail -> what people call it."""
 
 
-def _entry(entry: IncidentEntry) -> dict[str, Any]:
+def _entry(entry: IncidentEntry, names: Mapping[str, str]) -> dict[str, Any]:
     detail = entry.detail or {}
     more = ""
     if entry.kind == "assign":
-        more = f"to {words.who(str(detail.get('assignee') or ''))}"
+        more = f"to {words.who(str(detail.get('assignee') or ''), names)}"
     elif entry.kind == "rate":
         more = f"from {detail.get('before')} to {detail.get('after')}"
     elif entry.kind == "link":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from django.http import HttpResponse
@@ -68,7 +69,7 @@ def shown(request: Any, found: Details, me: Person, *, part: str | None) -> dict
         "trace_url": words.trace_url(tenant, row.trace_id),
     }
     if part != "side":
-        context |= _head(tenant, found) | bound(tenant, row) | proof(tenant, found)
+        context |= _head(tenant, found, request.people) | bound(tenant, row) | proof(tenant, found, request.people)
     if part != "live" or not row.open:
         context |= side(request, found, me, url)
         since = services.visit(tenant, principal=request.principal, page=f"approval:{row.pk}")
@@ -79,12 +80,12 @@ def shown(request: Any, found: Details, me: Person, *, part: str | None) -> dict
 # --- the head -----------------------------------------------------------------------------------------
 
 
-def _head(tenant: Tenant, found: Details) -> dict[str, Any]:
+def _head(tenant: Tenant, found: Details, names: Mapping[str, str]) -> dict[str, Any]:
     row = found.item
     return {
         "hero_state": words.urgency(row) if row.open and words.urgency(row) == "overdue" else row.status,
-        "sentence": _sentence(found),
-        "lead": _lead(row),
+        "sentence": _sentence(found, names),
+        "lead": _lead(row, names),
         "urgency": words.urgency(row),
         "share": _share(row),
         "newer_url": words.item_url(tenant, row.superseded_by) if row.superseded_by else "",
@@ -100,15 +101,15 @@ def _head(tenant: Tenant, found: Details) -> dict[str, Any]:
     }
 
 
-def _sentence(found: Details) -> str:
+def _sentence(found: Details, names: Mapping[str, str]) -> str:
     row, rules = found.item, found.rules()
-    by = row.decided_label or words.who(row.decided_by)
+    by = row.decided_label or words.who(row.decided_by, names)
     given = f": {words.votes_words(rules.quorum, rules.approvals)}" if rules.quorum > 1 else ""
     sentences = {
-        "requested": f"Waits for {words.who(row.assignee) if row.assignee else 'whoever may review'}{given}",
-        "in_review": f"In review with {row.holder_label or words.who(row.holder)}{given}",
-        "changes_requested": f"Changes are asked of {row.requested_by or words.who(row.opened_by)}",
-        "escalated": f"Escalated to {words.who(row.assignee) if row.assignee else 'whoever may review'}{given}",
+        "requested": f"Waits for {words.who(row.assignee, names) if row.assignee else 'whoever may review'}{given}",
+        "in_review": f"In review with {row.holder_label or words.who(row.holder, names)}{given}",
+        "changes_requested": f"Changes are asked of {words.asker(row, names)}",
+        "escalated": f"Escalated to {words.who(row.assignee, names) if row.assignee else 'whoever may review'}{given}",
         "approved": f"Approved by {by}",
         "rejected": f"Rejected by {by}",
         "overridden": f"Let through by {by}, without the quorum",
@@ -118,8 +119,8 @@ def _sentence(found: Details) -> str:
     return sentences[row.status]
 
 
-def _lead(row: Item) -> SafeString:
-    by = visible(row.requested_by or words.who(row.opened_by))
+def _lead(row: Item, names: Mapping[str, str]) -> SafeString:
+    by = visible(words.asker(row, names))
     if row.action:
         action = json.loads(row.action)
         kind, system = visible(action.get("action_type", "")), visible(action.get("target_system", ""))

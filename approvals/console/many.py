@@ -32,7 +32,8 @@ def many(request: Any, action: str) -> HttpResponse:
         to = request.POST.get("to", "")
         found = services.reassign_many(tenant, **common, versions=chosen, to=to, reason=reason)
         verb = "is" if _done(found) == 1 else "are"
-        done = f"{counted(_done(found), 'item')} {verb} for {words.who(to) if to else 'whoever may review'} now."
+        whom = words.who(to, request.people) if to else "whoever may review"
+        done = f"{counted(_done(found), 'item')} {verb} for {whom} now."
     refused = [each.refused for each in found if each.refused is not None]
     if refused:
         done += f" {counted(len(refused), 'other')} not: {refused[0].detail}"

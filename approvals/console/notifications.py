@@ -81,7 +81,7 @@ def _line(request: Any, row: Notification) -> dict[str, Any]:
         "row": row,
         "word": WORDS.get(row.kind, row.kind),
         "state": STATES.get(row.kind, "active"),
-        "who": row.actor.partition(":")[2] or "DecisionGraph",
+        "who": row.actor if ":" in row.actor else "DecisionGraph",
         "url": f"/t/{request.tenant.slug}/{PLACES.get(row.subject, 'approvals')}/{row.ident}",
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +35,7 @@ def side(request: Any, found: Details, me: Person, url: str) -> dict[str, Any]:
         "key": uuid.uuid4().hex,
         "seat": _seat(found),
         "ticket": _ticket(tenant, row),
-        "history": _history(found)[:HISTORY],
+        "history": _history(found, request.people)[:HISTORY],
         "history_more": max(0, len(found.steps) + len(found.comments) - HISTORY),
         "timers": [
             {"kind": _timer(each), "due_at": each.due_at, "state": each.state, "fired_at": each.fired_at}
@@ -128,7 +129,7 @@ def _timer(row: Timer) -> str:
     return f"escalation {row.level}" if row.kind == "escalation" else row.kind
 
 
-def _history(found: Details) -> list[dict[str, Any]]:
+def _history(found: Details, names: Mapping[str, str]) -> list[dict[str, Any]]:
     lines = [
         {
             "at": step.at,
@@ -136,7 +137,7 @@ def _history(found: Details) -> list[dict[str, Any]]:
             "who": step.by_label or words.who(step.by),
             "did": words.ACTS.get(step.action, step.action.replace("_", " ")),
             "said": step.reason,
-            "more": _more(step.action, step.detail),
+            "more": _more(step.action, step.detail, names),
             "mark": words.MARKS.get(step.action, ("human-open", "human")),
         }
         for step in found.steps
@@ -164,11 +165,11 @@ def mark_news(lines: list[dict[str, Any]], since: datetime | None, me: str) -> i
     return len(fresh)
 
 
-def _more(action: str, detail: dict[str, Any]) -> str:
+def _more(action: str, detail: dict[str, Any], names: Mapping[str, str]) -> str:
     if action in ("reassign", "escalate", "delegate") and "to" in detail:
-        return f"to {words.who(str(detail['to']))}"
+        return f"to {words.who(str(detail['to']), names)}"
     if action == "fault":
         return str(detail.get("fault") or "")
     if detail.get("on_behalf_of"):
-        return f"for {words.who(str(detail['on_behalf_of']))}"
+        return f"for {words.who(str(detail['on_behalf_of']), names)}"
     return ""

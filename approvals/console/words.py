@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -23,6 +25,7 @@ LONG = 400
 MOST_MEMBERS = 300
 """People offered in a list."""
 TYPED = frozenset(("type", "value"))
+NAMELESS: Mapping[str, str] = MappingProxyType({})
 
 ACTS = {
     "request": "asked for a decision",
@@ -92,14 +95,22 @@ def topic(tenant: Tenant, name: str, ident: str = "") -> str:
     return public_topic(tenant.slug, name, ident)
 
 
-def who(ident: str) -> str:
-    """A principal, a role or nobody as people say it."""
+def who(ident: str, names: Mapping[str, str] = NAMELESS) -> str:
+    """A principal, a role or nobody as people say it.
+
+    Templates name people themselves (``{% who %}``); a sentence made here takes ``request.people``.
+    """
     kind, _, name = ident.partition(":")
     if kind == "role":
         return f"every {name}"
     if not ident:
         return "nobody"
-    return name if kind == "user" else f"token {name}" if kind == "token" else "the platform"
+    return names.get(name, name) if kind == "user" else f"token {name}" if kind == "token" else "the platform"
+
+
+def asker(row: Item, names: Mapping[str, str] = NAMELESS) -> str:
+    """Who asked, as the request says it, or else who opened it."""
+    return names.get(row.requested_by, row.requested_by) or who(row.opened_by, names)
 
 
 def roles_of(permissions: frozenset[str]) -> list[str]:
@@ -173,7 +184,7 @@ def line(tenant: Tenant, row: Item) -> dict[str, Any]:
         "url": item_url(tenant, row.pk),
         "title": title(row),
         "about": entity(row),
-        "by": row.requested_by or who(row.opened_by),
+        "by": asker(row),
         "kind": row.subject_type,
         "status": row.status,
         "open": row.open,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import quote
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -11,13 +13,21 @@ from django.views.decorators.http import require_GET, require_POST
 from decisiongraph.core.api import Query, query_params
 from decisiongraph.core.console import moved, page
 from decisiongraph.core.errors import Problem, not_found
-from decisiongraph.core.templatetags.dg.words import counted
+from decisiongraph.core.templatetags.dg.words import counted, number
 from replays import selectors, services
 from replays.domain import erasure as life
 from replays.models import Erasure
 from tenants.access import console_view
 from tenants.console import SECTIONS
 from tenants.services import reauth
+from traces import selectors as log
+
+TYPED = "erase"
+"""What the second person types."""
+LOOKED_AT = 200
+"""Positions of an erasure whose traces are looked up."""
+SPANS, TRACES = 6, 3
+"""Runs of positions and traces named at most."""
 
 STATES = {
     "surveying": ("running", "Looking"),
@@ -82,6 +92,8 @@ def act_on_erasure(request: Any, erasure_id: str, action: str) -> HttpResponse:
     }.get(action)
     if service is None:
         raise not_found("page")
+    if action == "confirm" and request.POST.get("confirm", "").strip() != TYPED:
+        raise Problem("erasure.not_confirmed", 422, f"Type {TYPED} to confirm.")
     reauth.demand(request)
     row = service(request.tenant, principal=request.principal, erasure_id=erasure_id)
     said = {"confirm": "It begins now.", "withdraw": "Taken back.", "retry": "It is searched again."}[action]
@@ -104,11 +116,12 @@ def _positions(text: str) -> list[int]:
 
 def _page(request: Any, template: str) -> HttpResponse:
     rows = selectors.newest_erasures(request.tenant, limit=50)
+    traces = log.traces_at(request.tenant, [at for row in rows for at in row.events[:LOOKED_AT]])
     base = f"/t/{request.tenant.slug}/settings"
     crumbs = [{"label": "Settings", "url": base}, {"label": "Erasure", "url": f"{base}/erasures"}]
     tabs = [(key, label, f"{base}/{key}") for key, label in SECTIONS]
     context: dict[str, Any] = {
-        "erasures": [_shown(request, row) for row in rows],
+        "erasures": [_shown(request, row, traces) for row in rows],
         "open": any(row.status in life.OPEN for row in rows),
         "busy": any(row.status in life.ACTIVE for row in rows),
         "hero": _hero(rows),
@@ -121,10 +134,17 @@ def _page(request: Any, template: str) -> HttpResponse:
     return response
 
 
-def _shown(request: Any, row: Erasure) -> dict[str, Any]:
+def _shown(request: Any, row: Erasure, traces: Mapping[int, str]) -> dict[str, Any]:
     own = request.principal.user_id == row.asked_user
+    spans = life.spans(row.events)
+    found = list(dict.fromkeys(traces[at] for at in row.events[:LOOKED_AT] if at in traces))
+    base = f"/t/{request.tenant.slug}/traces"
     return {
         "row": row,
+        "spans": [number(low) if low == high else f"{number(low)} to {number(high)}" for low, high in spans[:SPANS]],
+        "more_spans": max(0, len(spans) - SPANS),
+        "traces": [(trace_id, f"{base}/{quote(trace_id, safe='')}") for trace_id in found[:TRACES]],
+        "more_traces": max(0, len(found) - TRACES) if len(row.events) <= LOOKED_AT else 0,
         "state": STATES[row.status],
         "step": STEP_WORDS.get(row.step, "") if row.status == "running" else "",
         "at": life.STEPS.index(row.step) if row.status == "running" else 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -28,7 +29,7 @@ def detail(request: Any, view: ReplayView, after: tuple[Any, ...] | None) -> dic
         "active": active,
         "verdict_hero": _verdict(view),
         "children": [running(request, child) | {"found": _found(child)} for child in view.children],
-        "facts": _facts(view),
+        "facts": _facts(view, request.people),
         "digests": [(name, value) for name, value in _digests(row) if value],
         "row": row,
         "sums": _found(view),
@@ -146,11 +147,11 @@ def _verdict(view: ReplayView) -> dict[str, str]:
     return {"state": "completed", "title": f"{what.capitalize()} is complete", "text": "The cursor stands at the head."}
 
 
-def _facts(view: ReplayView) -> list[dict[str, Any]]:
+def _facts(view: ReplayView, names: Mapping[str, str]) -> list[dict[str, Any]]:
     row = view.row
     took = (row.finished_at - (row.started_at or row.created_at)).total_seconds() if row.finished_at else None
     facts: list[dict[str, Any]] = [
-        {"label": "Requested by", "value": person(row.requested_by)},
+        {"label": "Requested by", "value": names.get(person(row.requested_by), person(row.requested_by))},
         {"label": "Requested", "moment": row.created_at},
     ]
     if took is not None:

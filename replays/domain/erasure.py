@@ -33,6 +33,17 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ][0-9:.]+(?:Z|[+-]\d\d:\d\d)?)?")
 _NUMBER = re.compile(r"[-+]?[\d.,]+")
 
 
+def spans(positions: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last of every run of positions without a gap, in order."""
+    found: list[tuple[int, int]] = []
+    for at in sorted(positions):
+        if found and at == found[-1][1] + 1:
+            found[-1] = (found[-1][0], at)
+        else:
+            found.append((at, at))
+    return found
+
+
 def texts(value: Any) -> set[str]:
     """Every text of a JSON value; names of members are vocabulary and do not count."""
     found: set[str] = set()

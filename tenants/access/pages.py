@@ -30,7 +30,8 @@ View = Callable[..., HttpResponseBase]
 def console_view(permission: str, *, unprotected: bool = False) -> Callable[[View], View]:
     """Decorator of every view below ``/t/{slug}/``: signed in, member of the tenant, permitted.
 
-    Sets ``request.tenant`` and ``request.principal``. The view receives ``slug`` only if it has a
+    Sets ``request.tenant``, ``request.principal`` and ``request.people`` (e-mail -> name, asked for at the
+    first look). The view receives ``slug`` only if it has a
     parameter of that name. ``unprotected`` pages open without a second factor where one is required:
     it is set up there.
     """
@@ -50,6 +51,7 @@ def console_view(permission: str, *, unprotected: bool = False) -> Callable[[Vie
             admit(request, tenant, principal)
             principal.require(permission)
             note_seen(request)
+            request.people = selectors.People(tenant, request.user)  # type: ignore[attr-defined]
             if settings.REQUIRE_SECOND_FACTOR and not unprotected and not second_shown(request):
                 raise factor_required(f"/t/{tenant.slug}/settings/you")
             if takes_slug:
@@ -94,8 +96,8 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Context processor: what the frame around every page shows.
 
-    ``tenant``, ``principal``, ``may`` (permission -> held), ``tenants`` (those of the person, asked
-    only when shown), ``nav``, ``socket_url``.
+    ``tenant``, ``principal``, ``may`` (permission -> held), ``tenants`` (those of the person) and ``people``
+    (e-mail -> name, for ``{% who %}``), both asked for only when shown, ``nav``, ``socket_url``.
     """
     principal = getattr(request, "principal", None)
     user = getattr(request, "user", None)
@@ -104,6 +106,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "principal": principal,
         "may": {name: bool(principal and principal.may(name)) for name in PERMISSIONS},
         "tenants": (lambda: list(selectors.tenants_of(user))) if isinstance(user, User) else (),
+        "people": getattr(request, "people", {}),
         "nav": NAV,
         "socket_url": settings.SOCKET_URL,
     }

@@ -236,7 +236,7 @@ def test_every_action_from_its_form(desk: Desk) -> None:
         ("rita", "comment", {"version": 1, "reason": "Looks odd <b>"}, "comment"),
         ("rita", "claim", {"version": 1}, "desk"),
         ("rita", "release", {"version": 2}, "free"),
-        ("rita", "reassign", {"version": 3, "to": f"user:{rita}"}, rita),
+        ("rita", "reassign", {"version": 3, "to": f"user:{rita}"}, "It is for Rita now."),
         ("rita", "decide", {"version": 4, "decision": "request_changes", "reason": "Which fare?"}, "Changes"),
         ("bob", "resubmit", {"version": 5, "reason": "Flex."}, "Round 2"),
         ("rita", "escalate", {"version": 6, "to": "role:admin", "reason": "Too high for me."}, "every admin"),
@@ -253,10 +253,13 @@ def test_every_action_from_its_form(desk: Desk) -> None:
     for ends_at in ("2099-01-01T10:00", "2001-01-01T10:00", "soon", ""):
         assert desk.do("alice", f"{path}/delegate", **away, ends_at=ends_at).status_code == 422, ends_at
     soon = (clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
-    assert rita in said(desk.do("alice", f"{path}/delegate", **away, ends_at=soon))
+    assert "Rita stands in for you until" in said(desk.do("alice", f"{path}/delegate", **away, ends_at=soon))
     page = desk.see("vera", path)
     for line in ("Looks odd &lt;b&gt;", "asked for changes", "asked again after changes", "stands in for"):
         assert line in page
+    for person in (desk.cast.alice, desk.cast.bob, desk.cast.rita):
+        assert person.name in page
+        assert person.email not in page, "people are named; their address is in the title"
     missing = desk.do("alice", f"{path}/override", version=8, reason="I must", confirm="wrong")
     assert missing.json()["code"] == "approval.confirmation_missing"
     done = desk.do("alice", f"{path}/override", version=8, reason="I must", confirm=item.subject_id)

@@ -303,6 +303,16 @@ def test_the_page_asks_two_people(archive_: Archive) -> None:
     assert "Erase for good" not in text(first.get(page))
     assert "another admin has to confirm" in text(first.get(page))
     assert "Erase for good" in text(second.get(f"{page}?part=list"))
+    asked = second.get(page).content.decode()
+    low, high = archive_.events[2], archive_.events[3]
+    assert f"2 at {low} to {high}" in text(second.get(page)), "what goes is named before it goes"
+    assert f'href="/t/{archive_.tenant.slug}/traces/{archive_.trace}"' in asked
+    assert 'data-confirm-match="erase"' in asked
+    assert "every 5s" not in asked, "a page that asks by itself says so, or it would keep the session alive"
     assert second.post(f"{page}/{row.pk}/unknown").status_code == 404
-    second.post(f"{page}/{row.pk}/confirm", headers={"HX-Request": "true"})
+    for typed in ("", "Erase!"):
+        refused = second.post(f"{page}/{row.pk}/confirm", {"confirm": typed}, headers={"HX-Request": "true"})
+        assert (refused.status_code, refused.json()["code"]) == (422, "erasure.not_confirmed")
+    assert archive_.row(row).status == "waiting"
+    second.post(f"{page}/{row.pk}/confirm", {"confirm": "erase"}, headers={"HX-Request": "true"})
     assert "erasing payloads" in text(second.get(page)).lower()

@@ -11,7 +11,7 @@ from django.test import Client
 
 from tenants import selectors, services
 from tenants.access import system_principal
-from tests.factories import PASSWORD, Cast, make_token
+from tests.factories import PASSWORD, Cast, UserFactory, make_token
 from tests.pages import queries, text
 
 pytestmark = pytest.mark.django_db
@@ -121,6 +121,22 @@ def test_audit_is_searched(cast: Cast, admin: Client) -> None:
     exported = admin.get(f"{base(cast)}/audit.csv?text=x@example.org")
     assert exported["Content-Disposition"].startswith("attachment")
     assert len(b"".join(exported.streaming_content).splitlines()) == 2
+
+
+def test_the_audit_log_names_people(cast: Cast, admin: Client) -> None:
+    twin = UserFactory(first="rita", tenant=cast.acme)
+    for user in (cast.alice, cast.rita, twin):
+        services.record_audit(
+            cast.acme, principal=cast.principal(user), action="member.noted", target=f"user:{cast.bob.email}"
+        )
+    page = admin.get(f"{base(cast)}/audit?action=member.noted")
+    said = text(page)
+    assert f'<span title="{cast.alice.email}">Alice</span>' in page.content.decode()
+    assert said.count("Bob") == 3
+    assert cast.alice.email not in said
+    assert cast.bob.email not in said
+    for one in (cast.rita, twin):
+        assert f"Rita ({one.email})" in said, "two of one name are told apart"
 
 
 def test_older_lines_keep_the_filters(cast: Cast, admin: Client) -> None:

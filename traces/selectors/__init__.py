@@ -34,6 +34,7 @@ from traces.selectors.events import (
     trace_states,
     whole_trace,
 )
+from traces.selectors.places import traces_at
 from traces.selectors.tree import (
     Consistency,
     Inclusion,
@@ -90,6 +91,7 @@ __all__ = [
     "trace_ids_from",
     "trace_milestones",
     "trace_states",
+    "traces_at",
     "verifier_keys",
     "whole_trace",
 ]

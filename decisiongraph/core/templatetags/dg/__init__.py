@@ -58,3 +58,4 @@ _TAGS: dict[str, Callable[..., Any]] = {
 }
 for name, function in _TAGS.items():
     register.simple_tag(function, name=name)
+register.simple_tag(words.who, name="who", takes_context=True)

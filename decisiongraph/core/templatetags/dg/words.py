@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -238,6 +239,16 @@ def short_id(value: Any, what: str = "id", keep: int = 12, href: str = "") -> Sa
     label = visible(middle(value, keep))
     inner = format_html('<a href="{}">{}</a>', href, label) if href else label
     return format_html('<span class="id" title="{}">{}{}</span>', tooltip(value), inner, copy_button(value, what))
+
+
+def who(context: Mapping[str, Any], ident: Any) -> SafeString:
+    """``{% who line.by %}``: a person by name, with the e-mail on hover; everybody else as they are written."""
+    text = str(ident or "")
+    address = text.removeprefix("user:")
+    name = context.get("people", {}).get(address)
+    if name is None:
+        return visible(address)
+    return format_html('<span title="{}">{}</span>', tooltip(address), visible(name))
 
 
 def initials(value: Any) -> str:
