@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -49,7 +50,7 @@ class RequestMiddleware:
         parent = request.META.get("HTTP_TRACEPARENT", "")
         with on_behalf_of([request_id]), span("http.request", parent, request_id=request_id) as opened:
             try:
-                response = self.get_response(request)
+                response = _in_the_clear(request) or self.get_response(request)
             finally:
                 structlog.contextvars.clear_contextvars()
             if opened is not None:
@@ -70,6 +71,18 @@ class RequestMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Refusals and broken connections of pages; the API has its own handler."""
         return failed(request, error)
+
+
+def _in_the_clear(request: HttpRequest) -> HttpResponse | None:
+    """The refusal of an API request over plain HTTP, where pages are redirected.
+
+    A program would follow the redirect and send its secret in the clear for ever, and nobody would notice.
+    """
+    if not settings.SECURE_SSL_REDIRECT or request.is_secure() or not request.path.startswith("/api/"):
+        return None
+    return refuse(
+        request, Problem("request.https_required", 403, "Send this over https. Your credential was readable.")
+    )
 
 
 def _describe(opened: Any, request: HttpRequest, response: HttpResponse) -> None:

@@ -1,7 +1,14 @@
 """HTTP operations on who may do what: me, members, tokens, audit, socket tickets."""
 
 from tenants.api.keys import AuditExportView, AuditView, SocketTicketsView, TokenRevokeView, TokenRotateView, TokensView
-from tenants.api.people import MemberDeactivateView, MemberLinkView, MembersView, MemberView, MeView
+from tenants.api.people import (
+    MemberDeactivateView,
+    MemberEndSessionsView,
+    MemberLinkView,
+    MembersView,
+    MemberView,
+    MeView,
+)
 from tenants.api.shapes import link_url
 
 __all__ = [
@@ -9,6 +16,7 @@ __all__ = [
     "AuditView",
     "MeView",
     "MemberDeactivateView",
+    "MemberEndSessionsView",
     "MemberLinkView",
     "MemberView",
     "MembersView",

@@ -189,6 +189,31 @@ class MemberDeactivateView(TenantAPIView):
         return Response(member_json(member))
 
 
+class MemberEndSessionsView(TenantAPIView):
+    """Sign a member out."""
+
+    permissions: ClassVar = {"POST": "admin"}
+
+    @extend_schema(
+        operation_id="endMemberSessions",
+        tags=["operator"],
+        summary="Sign a member out everywhere; they may sign in again",
+        request=REASON_SHAPE,
+        responses=fields("MemberSessionsEnded", **MEMBER, sessions_ended=serializers.IntegerField()),
+    )
+    def post(self, request: TenantRequest, member_id: str) -> Response:
+        """409 for an account that opens more than this tenant; the reason is required."""
+        query_params(request, Query)
+        wish = body(request, ReasonBody)
+        member, count = services.end_member_sessions(
+            request.tenant,
+            principal=request.principal,
+            member_id=_number(member_id),
+            reason=wish.reason,
+        )
+        return Response(member_json(member) | {"sessions_ended": count})
+
+
 class MemberLinkView(TenantAPIView):
     """A fresh one-time link."""
 

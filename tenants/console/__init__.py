@@ -6,6 +6,7 @@ from tenants.console.keys import create_token, revoke_token, rotate_token, token
 from tenants.console.members import (
     change_role,
     deactivate,
+    end_member_sessions,
     invite,
     member_link,
     members,
@@ -43,6 +44,7 @@ __all__ = [
     "confirm_factor",
     "create_token",
     "deactivate",
+    "end_member_sessions",
     "end_others",
     "end_session",
     "invite",

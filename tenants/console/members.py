@@ -8,6 +8,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_GET, require_POST
 
 from decisiongraph.core.console import moved
+from decisiongraph.core.templatetags.dg.words import counted
 from tenants import selectors, services
 from tenants.access import console_view
 from tenants.api import link_url
@@ -97,6 +98,21 @@ def reset_factor(request: Any, member_id: int) -> HttpResponse:
         reason=request.POST.get("reason", ""),
     )
     said = f"{user.label} signs in with the password alone until they set up a new app."
+    return moved(request, f"/t/{request.tenant.slug}/settings/members", said)
+
+
+@console_view("admin")
+@require_POST
+def end_member_sessions(request: Any, member_id: int) -> HttpResponse:
+    """Sign a member out everywhere."""
+    reauth.demand(request)
+    member, count = services.end_member_sessions(
+        request.tenant,
+        principal=request.principal,
+        member_id=member_id,
+        reason=request.POST.get("reason", ""),
+    )
+    said = f"{member.user.label} is signed out: {counted(count, 'session')} ended."
     return moved(request, f"/t/{request.tenant.slug}/settings/members", said)
 
 

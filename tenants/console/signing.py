@@ -160,7 +160,7 @@ def join(request: HttpRequest, text: str) -> HttpResponse:
     note_request(client_address(request), "POST /join")
     password = request.POST.get("password", "")
     if not known:
-        problem = services.password_problem(member.user, password, request.POST.get("again", ""))
+        problem = services.password_problem(member.user, password, request.POST.get("again", ""), joins=tenant)
         if problem is not None:
             return render(request, "tenants/join.html", shown | {"problem": problem}, status=422)
     services.use_link(text, password=password, signed_in=signed_in)

@@ -19,6 +19,7 @@ from tenants.domain.roles import ROLES
 from tenants.models import ApiToken, Membership, Session, Tenant, User
 from tenants.services import bell
 from tenants.services.audit import record_audit, require
+from tenants.services.passwords import word_problem
 from tenants.services.sessions import forgive, note_about, throttle
 from tenants.services.tenants import place_in_group
 
@@ -42,27 +43,31 @@ def find_or_create_user(email: str, *, name: str = "") -> User:
     return user
 
 
-def password_problem(user: User, password: str, again: str) -> Problem | None:
-    """What is wrong with a password somebody chose, or ``None``."""
+def password_problem(user: User, password: str, again: str, *, joins: Tenant | None = None) -> Problem | None:
+    """What is wrong with a password somebody chose, or ``None``; ``joins`` is where they are no member yet."""
     if password != again:
         return Problem("user.password_differs", 422, "The two passwords differ. Type them again.")
     if len(password) > 1000 or "\x00" in password:
         return Problem("user.password_weak", 422, "A password has at most 1,000 characters.")
+    said = [word_problem(password, joins)] if joins is not None else []
     try:
         validate_password(password, user)
     except ValidationError as error:
-        return Problem(
-            "user.password_weak",
-            422,
-            "Choose another password.",
-            errors=[{"path": "password", "code": "user.password_weak", "detail": text} for text in error.messages],
-        )
-    return None
+        said += error.messages
+    said = [text for text in dict.fromkeys(said) if text]
+    if not said:
+        return None
+    return Problem(
+        "user.password_weak",
+        422,
+        "Choose another password.",
+        errors=[{"path": "password", "code": "user.password_weak", "detail": text} for text in said],
+    )
 
 
-def set_password(user: User, password: str) -> None:
+def set_password(user: User, password: str, *, joins: Tenant | None = None) -> None:
     """Check a new password, store it, end every session of the person."""
-    refused = password_problem(user, password, password)
+    refused = password_problem(user, password, password, joins=joins)
     if refused is not None:
         raise refused
     user.set_password(password)
@@ -192,7 +197,7 @@ def use_link(text: str, *, password: str, signed_in: User | None = None) -> tupl
         elif not joining and _opens_more(tenant, user):
             raise _foreign_account()
         else:
-            set_password(user, password)
+            set_password(user, password, joins=tenant)
         member.status = Membership.ACTIVE
         member.link_serial += 1
         member.save(update_fields=["status", "link_serial"])
@@ -269,6 +274,31 @@ def deactivate_member(tenant: Tenant, *, principal: Actor, member_id: int, reaso
         )
         bell.ring()
     return member
+
+
+def end_member_sessions(tenant: Tenant, *, principal: Actor, member_id: int, reason: str) -> tuple[Membership, int]:
+    """An admin signs a member out everywhere, with their sockets; how many sessions that were.
+
+    They may sign in again. Refused for accounts that open more than this tenant, as a new password is.
+    """
+    require(principal, "admin")
+    if not reason.strip():
+        raise invalid("reason", "member.reason_missing", "Say why; it is kept in the audit log.", status=422)
+    with tenant_tx(tenant):
+        member = guarded_member(tenant, member_id)
+        count = selectors.living_sessions().filter(user=member.user).count()
+        User.objects.filter(pk=member.user_id).update(session_epoch=member.user.session_epoch + 1)
+        Session.objects.filter(user=member.user).delete()
+        record_audit(
+            tenant,
+            principal=principal,
+            action="member.sessions_ended",
+            target=f"user:{member.user.email}",
+            reason=reason,
+            after={"sessions": count},
+        )
+        bell.ring()
+    return member, count
 
 
 def set_user_active(user: User, *, principal: Actor, active: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import email
 import smtplib
+from email.header import decode_header, make_header
 from typing import Any
 
 import pytest
@@ -81,6 +83,23 @@ def test_an_incident_is_told_by_mail(house: House) -> None:
     assert mail.outbox[0].subject == f"[{house.tenant.slug}] Doubled Subject: x"
     assert f"/t/{house.tenant.slug}/incidents/" in mail.outbox[0].body
     assert "because an incident opened" in mail.outbox[0].body
+
+
+@pytest.mark.parametrize("break_", ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"])
+def test_no_line_break_gets_into_the_header_of_a_mail(house: House, break_: str) -> None:
+    title = f"Doubled{break_}Bcc: eve@example.net{break_}{break_}And a body"
+    services.open_incident(house.tenant, principal=house.bob, title=title, severity="high")
+    run(house)
+    mail.outbox.clear()
+    for row in mails(house):
+        assert delivering.attempt(house.tenant, row.pk)
+    sent = [email.message_from_bytes(each.message().as_bytes()) for each in mail.outbox]
+    assert len(sent) == 2
+    for each in sent:
+        assert str(make_header(decode_header(each["Subject"]))).endswith("Doubled Bcc: eve@example.net And a body")
+        assert "Bcc" not in each
+        assert each["To"] in (house.cast.rita.email, house.cast.alice.email)
+        assert not any(each.get_payload().lstrip().startswith(start) for start in ("And a body", "Bcc"))
 
 
 def test_a_mail_that_fails_is_tried_again(house: House, hands: Hands, monkeypatch: Any) -> None:

@@ -82,6 +82,19 @@ def test_cookies_of_an_https_address_are_for_this_host_only() -> None:
     assert found["SESSION_COOKIE_SAMESITE"] == "Lax"
 
 
+def test_over_plain_http_pages_are_redirected_and_the_api_is_refused(cast: Cast, settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    program = cast.program("read", "ingest")
+    page = Client().get("/signin")
+    assert (page.status_code, page["Location"]) == (301, "https://testserver/signin")
+    for answer in (program.get("/api/v1/me"), program.post("/api/v1/events", {}), Client().get("/api/v1/nothing")):
+        assert (answer.status_code, answer.json()["code"]) == (403, "request.https_required")
+        assert "Location" not in answer
+        assert answer["X-Request-ID"]
+    assert program.get("/api/v1/me", headers={"X-Forwarded-Proto": "https"}).status_code == 200
+
+
 def test_an_https_address_turns_on_what_it_needs() -> None:
     found = with_https()
     assert found["SECURE_HSTS_SECONDS"] >= 31_536_000

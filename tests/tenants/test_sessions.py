@@ -24,6 +24,7 @@ from traces.services import append
 
 pytestmark = pytest.mark.django_db
 
+HTMX = {"HX-Request": "true", "Accept": "*/*"}
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -209,3 +210,42 @@ def test_methods_are_what_the_person_has(cast: Cast) -> None:
     lone = User.objects.get(pk=cast.vera.pk)
     lone.set_unusable_password()
     assert reauth.methods(lone) == []
+
+
+def test_an_admin_ends_the_sessions_of_a_member(cast: Cast) -> None:
+    laptop, phone, bystander = signed_in(cast.vera), signed_in(cast.vera), signed_in(cast.rita)
+    page, member = f"/t/{cast.acme.slug}/settings/members", cast.member(cast.vera)
+    alice = signed_in(cast.alice)
+    assert "Sign Vera out everywhere?" in text(alice.get(page))
+    unsaid = alice.post(f"{page}/{member.pk}/sessions", {"reason": " "}, headers=HTMX)
+    assert (unsaid.status_code, unsaid.json()["code"]) == (422, "member.reason_missing")
+    assert laptop.get(base(cast)).status_code == 200
+    done = alice.post(f"{page}/{member.pk}/sessions", {"reason": "A stolen laptop."}, headers=HTMX)
+    assert done["HX-Redirect"] == page
+    assert "Vera is signed out: 2 sessions ended." in text(alice.get(page))
+    assert [each.get(base(cast)).status_code for each in (laptop, phone, bystander)] == [302, 302, 200]
+    (line,) = selectors.audit_entries(cast.acme, action="member.sessions_ended", limit=5)
+    assert (line.actor, line.target) == (f"user:{cast.alice.email}", f"user:{cast.vera.email}")
+    assert (line.reason, line.after) == ("A stolen laptop.", {"sessions": 2})
+    assert signed_in(cast.vera).get(base(cast)).status_code == 200, "they may sign in again"
+    Session.objects.filter(user=cast.alice).update(created_at=clock.now() - timedelta(minutes=20))
+    asked = alice.post(f"{page}/{member.pk}/sessions", {"reason": "Again."}, headers=HTMX)
+    assert asked.json()["code"] == "auth.reauth_required"
+
+
+def test_a_program_ends_sessions_only_of_its_own_members(cast: Cast) -> None:
+    vera, mallory = signed_in(cast.vera), signed_in(cast.mallory)
+    program, mine, theirs = cast.program(), cast.member(cast.vera).pk, cast.member(cast.mallory, cast.globex).pk
+
+    def end(client: Client, member_id: int, **said: str) -> Any:
+        path = f"/api/v1/members/{member_id}/end-sessions"
+        return client.post(path, said, content_type="application/json")
+
+    assert end(program, theirs, reason="Mine now.").status_code == 404
+    assert end(cast.program("read", "operate"), mine, reason="Not an admin.").status_code == 403
+    assert end(program, mine).json()["code"] == "member.reason_missing"
+    assert end(program, mine, reason="Left the company.").json()["sessions_ended"] == 1
+    assert vera.get(base(cast)).status_code == 302
+    assert mallory.get(f"/t/{cast.globex.slug}/settings/you").status_code == 200
+    services.add_member(cast.globex, principal=system_principal(cast.globex), user=cast.vera, role="viewer")
+    assert end(program, mine, reason="Opens more.").json()["code"] == "member.account_shared"
