@@ -176,6 +176,15 @@ def test_a_decision_is_made_once_and_the_loser_is_told(desk: Desk) -> None:
     assert [vote.approve for vote in _votes(desk, item)] == [True]
 
 
+def test_the_trace_of_a_review_names_who_decided(desk: Desk) -> None:
+    item = desk.ask()
+    desk.decide(item)
+    page = desk.at["vera"].get(f"{desk.base}/traces/review:{item.pk}").content.decode()
+    head, timeline = page.split('id="tr-graph"')[0], page.split("wf-row", 1)[1]
+    assert "<b>Rita approved</b>" in head
+    assert f'<span title="{desk.cast.rita.email}">Rita</span>' in timeline
+
+
 def test_what_one_did_oneself_makes_no_version_stale(desk: Desk) -> None:
     item = desk.ask()
     path = f"approvals/{item.pk}"

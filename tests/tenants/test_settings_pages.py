@@ -127,12 +127,16 @@ def test_the_audit_log_names_people(cast: Cast, admin: Client) -> None:
     twin = UserFactory(first="rita", tenant=cast.acme)
     for user in (cast.alice, cast.rita, twin):
         services.record_audit(
-            cast.acme, principal=cast.principal(user), action="member.noted", target=f"user:{cast.bob.email}"
+            cast.acme,
+            principal=cast.principal(user),
+            action="member.noted",
+            target=f"user:{cast.bob.email}",
+            after={"to": f"user:{cast.vera.email}"},
         )
     page = admin.get(f"{base(cast)}/audit?action=member.noted")
     said = text(page)
     assert f'<span title="{cast.alice.email}">Alice</span>' in page.content.decode()
-    assert said.count("Bob") == 3
+    assert said.count("Bob") == said.count("to Vera") == 3
     assert cast.alice.email not in said
     assert cast.bob.email not in said
     for one in (cast.rita, twin):

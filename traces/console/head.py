@@ -71,9 +71,9 @@ def head(
     return {
         "trace_id": trace_id,
         "story": story,
-        "story_text": format_html_join("", "{}", ((_span(span),) for span in story.spans)),
+        "story_text": format_html_join("", "{}", ((_span(span, request.people),) for span in story.spans)),
         "title_word": story.title or trace_id,
-        "facts": _facts(tenant, story),
+        "facts": _facts(tenant, story, request.people),
         "hero_actions": [*_ways(tenant, trace_id, query, material.last), copy],
         "live_topic": "" if story.finished or query.as_of is not None else public_topic(tenant.slug, "trace", trace_id),
         "graph": _graph(tenant, trace_id, query, material.last),
@@ -85,13 +85,18 @@ def head(
     }
 
 
-def _span(span: stories.Span) -> SafeString:
-    return format_html("<b>{}</b>", visible(span.text)) if span.strong else visible(span.text)
+def _span(span: stories.Span, names: Mapping[str, str]) -> SafeString:
+    """``rita@example.org approved`` is ``Rita Moreau approved``; the story itself knows no names."""
+    if not span.strong:
+        return visible(span.text)
+    who, space, did = span.text.partition(" ")
+    return format_html("<b>{}</b>", visible(f"{names.get(who, who)}{space}{did}"))
 
 
-def _facts(tenant: Tenant, story: stories.Story) -> list[dict[str, Any]]:
+def _facts(tenant: Tenant, story: stories.Story, names: Mapping[str, str]) -> list[dict[str, Any]]:
     facts: list[dict[str, Any]] = [
-        {"label": fact.label, "value": fact.value, "detail": fact.detail, "state": fact.state} for fact in story.facts
+        {"label": fact.label, "value": fact.value, "detail": names.get(fact.detail, fact.detail), "state": fact.state}
+        for fact in story.facts
     ]
     listing = f"/t/{tenant.slug}/traces"
     workflow: dict[str, Any] = {"label": "Workflow", "value": story.workflow or "not said"}
