@@ -15,16 +15,12 @@ from traces.selectors.events import (
     head,
     last_seq,
     latest_events,
-    producer_minutes,
-    producers,
     proof,
     proofs,
     read_envelopes,
     read_log,
     read_trace,
     read_types,
-    recent_refusals,
-    refusal_counts,
     trace_actions,
     trace_event,
     trace_extent,
@@ -34,6 +30,7 @@ from traces.selectors.events import (
     trace_states,
     whole_trace,
 )
+from traces.selectors.ingestion import producer_minutes, producers, recent_refusals, refusal_counts
 from traces.selectors.places import traces_at
 from traces.selectors.tree import (
     Consistency,

@@ -1,129 +1,38 @@
-"""Events of the log, and what an operator sees of ingestion."""
+"""Events of the log."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-import psycopg
 from django.db import connection
 
-from decisiongraph.core import clock
 from decisiongraph.core.db import current_tenant_id, tenant_tx
 from decisiongraph.core.errors import not_found
 from tenants.models import Tenant
 from traces import store
 from traces.domain.envelope import StoredEvent
-from traces.models import Producer, ProducerMinute, Refusal, RefusalCount
+from traces.selectors import rows
 
 LAST = 2**31 - 1
 """No event of a trace comes after this ``trace_seq``."""
 
-_ENVELOPE = (
-    "e.log_seq, e.event_id, e.trace_id, e.trace_seq, e.event_type, e.schema_version, "
-    "e.occurred_at, e.recorded_at, e.producer_id, e.system, e.subsystem, e.actor_type, "
-    "e.actor_id, e.idempotency_key, e.correlation_id, e.causation_event_id, e.tags, e.origin, "
-    "e.principal, e.leaf_hash"
-)
-_COLUMNS = f"{_ENVELOPE}, b.payload_hash, b.payload"
-# Each body is looked up by itself: joined, the planner may read or hash all bodies of the tenant.
-_BODY = """
-LEFT JOIN LATERAL (
-    SELECT payload_hash, payload FROM traces_event_body
-    WHERE tenant_id = e.tenant_id AND log_seq = e.log_seq LIMIT 1
-) AS b ON true
-"""
-_FROM = f"SELECT {_COLUMNS} FROM traces_event e {_BODY} WHERE e.tenant_id = %s"
-# A piece of the log: two ranges, put together where they are read. Bodies looked up one by
-# one cost the database as much again; joined by range, a tenant that is newer than its statistics got a
-# nested loop over both ranges, four million comparisons for 2,000 events.
-_PIECE = (
-    f"SELECT {_ENVELOPE} FROM traces_event e "
-    "WHERE e.tenant_id = %s AND e.log_seq > %s AND e.log_seq <= %s ORDER BY e.log_seq"
-)
-_BODIES = (
-    "SELECT log_seq, payload_hash, payload FROM traces_event_body "
-    "WHERE tenant_id = %s AND log_seq > %s AND log_seq <= %s"
-)
 # OFFSET keeps each trace a look-up of its own, answered from the index of traces.
 _HISTORY = f"""
-SELECT {_COLUMNS} FROM unnest(%s::text[]) AS t(trace_id) CROSS JOIN LATERAL (
+SELECT {rows.COLUMNS} FROM unnest(%s::text[]) AS t(trace_id) CROSS JOIN LATERAL (
     SELECT * FROM traces_event e
     WHERE e.tenant_id = %s AND e.trace_id = t.trace_id AND e.event_type = ANY(%s) AND e.trace_seq < %s OFFSET 0
-) AS e {_BODY} ORDER BY e.log_seq
+) AS e {rows.BODY} ORDER BY e.log_seq
 """
 
 _TYPES = f"""
-SELECT {_COLUMNS} FROM (
+SELECT {rows.COLUMNS} FROM (
     SELECT x.* FROM unnest(%s::text[]) AS t(event_type) CROSS JOIN LATERAL (
         SELECT * FROM traces_event i WHERE i.tenant_id = %s AND i.event_type = t.event_type
             AND i.log_seq > %s AND i.log_seq <= %s ORDER BY i.log_seq LIMIT %s
     ) AS x ORDER BY x.log_seq LIMIT %s
-) AS e {_BODY} ORDER BY e.log_seq
+) AS e {rows.BODY} ORDER BY e.log_seq
 """
-
-
-_Body = tuple[bytes | None, str | None]
-"""Hash and text of a payload; nothing once it was erased."""
-
-
-def _events(sql: str, arguments: Sequence[Any]) -> list[StoredEvent]:
-    """The rows of a statement that asks for `_COLUMNS` as stored events."""
-    with _cursor() as cursor:
-        rows = cursor.execute(sql, arguments).fetchall()
-    return _stored(rows, [row[20:] for row in rows])
-
-
-def _piece(tenant: Tenant, after: int, until: int, *, loads: Callable[[str], Any] = orjson.loads) -> list[StoredEvent]:
-    """The events with ``after < log_seq <= until``."""
-    with _cursor() as cursor:
-        place = (tenant.pk, after, until)
-        rows = cursor.execute(_PIECE, place).fetchall()
-        bodies = {row[0]: row[1:] for row in cursor.execute(_BODIES, place)}
-    erased: _Body = None, None
-    return _stored(rows, [bodies.get(row[0], erased) for row in rows], loads)
-
-
-@contextmanager
-def _cursor() -> Iterator[psycopg.Cursor[Any]]:
-    """The driver's own cursor: a replay reads tens of thousands of events a second."""
-    connection.ensure_connection()
-    raw: psycopg.Connection[Any] = connection.connection
-    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-        cursor.format = psycopg.pq.Format.BINARY
-        yield cursor
-
-
-def _stored(
-    rows: Sequence[Sequence[Any]], bodies: Sequence[_Body], loads: Callable[[str], Any] = orjson.loads
-) -> list[StoredEvent]:
-    moment, recorded_at = None, ""
-    found: list[StoredEvent] = []
-    made = tuple.__new__  # the class itself takes its 22 fields one by one, in twice the time
-    for row, (payload_hash, payload) in zip(rows, bodies, strict=True):
-        if row[7] != moment:  # what was appended by one call has one moment
-            moment = row[7]
-            recorded_at = moment.isoformat(timespec="microseconds")[:26] + "Z"
-        found.append(
-            made(
-                StoredEvent,
-                (
-                    *row[:7],
-                    recorded_at,
-                    *row[8:16],
-                    tuple(row[16]),
-                    row[17],
-                    row[18],
-                    "sha256:" + row[19].hex(),
-                    None if payload_hash is None else "sha256:" + payload_hash.hex(),
-                    None if payload is None else loads(payload),
-                ),
-            )
-        )
-    return found
 
 
 def head(tenant: Tenant) -> int:
@@ -154,8 +63,8 @@ def read_log(
         # No holes: the next ``limit`` events end at a position that is known beforehand.
         end = after + limit if until is None else min(until, after + limit)
         with tenant_tx(tenant):
-            return _piece(tenant, after, end)
-    sql = _FROM + " AND e.log_seq > %s"
+            return rows.piece(tenant, after, end)
+    sql = rows.FROM + " AND e.log_seq > %s"
     arguments: list[Any] = [tenant.pk, after]
     if until is not None:
         sql, arguments = sql + " AND e.log_seq <= %s", [*arguments, until]
@@ -167,13 +76,13 @@ def read_log(
     if trace_id is not None:
         sql, arguments, order = sql + " AND e.trace_id = %s", [*arguments, trace_id], "e.trace_seq"
     with tenant_tx(tenant):
-        return _events(f"{sql} ORDER BY {order} LIMIT %s", [*arguments, limit])
+        return rows.events(f"{sql} ORDER BY {order} LIMIT %s", [*arguments, limit])
 
 
 def read_envelopes(tenant: Tenant, *, after: int, until: int) -> list[StoredEvent]:
     """The events with ``after < log_seq <= until`` without their payloads: readable even where one is damaged."""
     with tenant_tx(tenant):
-        return _piece(tenant, after, until, loads=lambda _: None)
+        return rows.piece(tenant, after, until, loads=lambda _: None)
 
 
 def read_types(tenant: Tenant, event_types: Iterable[str], *, after: int, until: int, limit: int) -> list[StoredEvent]:
@@ -183,7 +92,7 @@ def read_types(tenant: Tenant, event_types: Iterable[str], *, after: int, until:
     nothing, however much of it there is.
     """
     with tenant_tx(tenant):
-        return _events(_TYPES, [list(event_types), tenant.pk, after, until, limit, limit])
+        return rows.events(_TYPES, [list(event_types), tenant.pk, after, until, limit, limit])
 
 
 def read_trace(
@@ -191,8 +100,8 @@ def read_trace(
 ) -> list[StoredEvent]:
     """A trace's events with ``after_seq < trace_seq <= until`` in trace order; empty when there is none."""
     with tenant_tx(tenant):
-        return _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.trace_seq <= %s ORDER BY e.trace_seq LIMIT %s",
+        return rows.events(
+            rows.FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.trace_seq <= %s ORDER BY e.trace_seq LIMIT %s",
             [tenant.pk, trace_id, after_seq, until, limit],
         )
 
@@ -203,7 +112,7 @@ def trace_history(
     """The events of these types of each of these traces, in trace order; with ``trace_seq < below`` only."""
     found: dict[str, list[StoredEvent]] = {trace_id: [] for trace_id in trace_ids}
     with tenant_tx(tenant):
-        events = _events(
+        events = rows.events(
             _HISTORY,
             [list(found), tenant.pk, list(event_types), below],
         )
@@ -215,7 +124,7 @@ def trace_history(
 def event_at(tenant: Tenant, log_seq: int) -> StoredEvent:
     """The event at a position of the log. 404 when there is none."""
     with tenant_tx(tenant):
-        found = _events(_FROM + " AND e.log_seq = %s", [tenant.pk, log_seq])
+        found = rows.events(rows.FROM + " AND e.log_seq = %s", [tenant.pk, log_seq])
     if not found:
         raise not_found("event", str(log_seq))
     return found[0]
@@ -224,14 +133,14 @@ def event_at(tenant: Tenant, log_seq: int) -> StoredEvent:
 def events_at(tenant: Tenant, log_seqs: Sequence[int]) -> dict[int, StoredEvent]:
     """The events at these positions that exist."""
     with tenant_tx(tenant):
-        found = _events(_FROM + " AND e.log_seq = ANY(%s)", [tenant.pk, list(log_seqs)])
+        found = rows.events(rows.FROM + " AND e.log_seq = ANY(%s)", [tenant.pk, list(log_seqs)])
     return {event.log_seq: event for event in found}
 
 
 def event_by_id(tenant: Tenant, event_id: str) -> StoredEvent | None:
     """The event with this id, if the tenant has one."""
     with tenant_tx(tenant):
-        found = _events(_FROM + " AND e.event_id = %s", [tenant.pk, event_id])
+        found = rows.events(rows.FROM + " AND e.event_id = %s", [tenant.pk, event_id])
     return found[0] if found else None
 
 
@@ -239,38 +148,6 @@ def trace_states(tenant: Tenant, trace_ids: Sequence[str]) -> dict[str, tuple[in
     """(last ``trace_seq``, finished) of those traces that exist."""
     with tenant_tx(tenant):
         return {trace_id: (state.last_seq, state.finished) for trace_id, state in store.traces(trace_ids).items()}
-
-
-# --- what the operator sees of ingestion ----------------------------------------------------------
-
-
-def recent_refusals(tenant: Tenant, *, limit: int = 100) -> list[Refusal]:
-    """The last refused events, newest first."""
-    with tenant_tx(tenant):
-        return list(Refusal.objects.order_by("-id")[:limit])
-
-
-def refusal_counts(tenant: Tenant) -> list[RefusalCount]:
-    """How often each producer, token and code was refused, most often first."""
-    with tenant_tx(tenant):
-        return list(RefusalCount.objects.order_by("-count", "producer_id", "code")[:500])
-
-
-def producers(tenant: Tenant) -> list[Producer]:
-    """Every producer the roll-up has seen, last heard first."""
-    with tenant_tx(tenant):
-        return list(Producer.objects.order_by("-last_at", "producer_id")[:200])
-
-
-def producer_minutes(tenant: Tenant, *, minutes: int, until: datetime | None = None) -> list[ProducerMinute]:
-    """Events and refusals per producer and minute of the last ``minutes`` minutes."""
-    end = until or clock.now()
-    with tenant_tx(tenant):
-        return list(
-            ProducerMinute.objects.filter(minute__gt=end - timedelta(minutes=minutes), minute__lte=end).order_by(
-                "minute", "producer_id"
-            )
-        )
 
 
 # --- what the console shows of one trace and of the stream -------------------------------------------
@@ -320,8 +197,8 @@ def trace_extent(tenant: Tenant, trace_id: str, *, until: int = LAST) -> Extent:
         if not counts:
             raise not_found("trace", trace_id)
         last = sum(counts.values()) - 1
-        ends = _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq = ANY(%s) ORDER BY e.trace_seq",
+        ends = rows.events(
+            rows.FROM + " AND e.trace_id = %s AND e.trace_seq = ANY(%s) ORDER BY e.trace_seq",
             [tenant.pk, trace_id, [0, last]],
         )
     return Extent(ends[0], ends[-1], counts)
@@ -340,8 +217,8 @@ def trace_milestones(
 ) -> list[StoredEvent]:
     """The last ``limit`` events of these types in a trace up to event ``until``, in trace order."""
     with tenant_tx(tenant):
-        found = _events(
-            _FROM + " AND e.trace_id = %s AND e.event_type = ANY(%s) AND e.trace_seq <= %s "
+        found = rows.events(
+            rows.FROM + " AND e.trace_id = %s AND e.event_type = ANY(%s) AND e.trace_seq <= %s "
             "ORDER BY e.trace_seq DESC LIMIT %s",
             [tenant.pk, trace_id, list(event_types), until, limit],
         )
@@ -351,7 +228,7 @@ def trace_milestones(
 def trace_event(tenant: Tenant, trace_id: str, trace_seq: int) -> StoredEvent:
     """One event of a trace. 404 when there is none."""
     with tenant_tx(tenant):
-        found = _events(_FROM + " AND e.trace_id = %s AND e.trace_seq = %s", [tenant.pk, trace_id, trace_seq])
+        found = rows.events(rows.FROM + " AND e.trace_id = %s AND e.trace_seq = %s", [tenant.pk, trace_id, trace_seq])
     if not found:
         raise not_found("event", f"{trace_id} {trace_seq}")
     return found[0]
@@ -360,8 +237,8 @@ def trace_event(tenant: Tenant, trace_id: str, trace_seq: int) -> StoredEvent:
 def trace_actions(tenant: Tenant, trace_id: str, action_id: str, *, until: int = LAST) -> list[StoredEvent]:
     """The proposals and commits of one action up to event ``until``, in trace order. 404 when the trace has none."""
     with tenant_tx(tenant):
-        found = _events(
-            _FROM + " AND e.trace_id = %s AND e.event_type IN ('ActionProposed', 'ActionCommitted') "
+        found = rows.events(
+            rows.FROM + " AND e.trace_id = %s AND e.event_type IN ('ActionProposed', 'ActionCommitted') "
             "AND e.trace_seq <= %s AND b.payload::jsonb ->> 'action_id' = %s ORDER BY e.trace_seq",
             [tenant.pk, trace_id, until, action_id],
         )
@@ -382,8 +259,8 @@ def whole_trace(tenant: Tenant, trace_id: str) -> list[StoredEvent]:
 def effects(tenant: Tenant, event: StoredEvent, *, limit: int = 4, until: int = LAST) -> list[StoredEvent]:
     """Later events of the same trace, up to event ``until``, that name this one as their cause."""
     with tenant_tx(tenant):
-        return _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.trace_seq <= %s AND e.causation_event_id = %s "
+        return rows.events(
+            rows.FROM + " AND e.trace_id = %s AND e.trace_seq > %s AND e.trace_seq <= %s AND e.causation_event_id = %s "
             "ORDER BY e.trace_seq LIMIT %s",
             [tenant.pk, event.trace_id, event.trace_seq, until, event.event_id, limit],
         )
@@ -392,8 +269,9 @@ def effects(tenant: Tenant, event: StoredEvent, *, limit: int = 4, until: int = 
 def alike_before(tenant: Tenant, event: StoredEvent) -> StoredEvent | None:
     """The event of the same type that came before this one in its trace."""
     with tenant_tx(tenant):
-        found = _events(
-            _FROM + " AND e.trace_id = %s AND e.trace_seq < %s AND e.event_type = %s ORDER BY e.trace_seq DESC LIMIT 1",
+        found = rows.events(
+            rows.FROM
+            + " AND e.trace_id = %s AND e.trace_seq < %s AND e.event_type = %s ORDER BY e.trace_seq DESC LIMIT 1",
             [tenant.pk, event.trace_id, event.trace_seq, event.event_type],
         )
     return found[0] if found else None
@@ -405,8 +283,8 @@ def correlated(tenant: Tenant, event: StoredEvent, *, limit: int = 5) -> list[St
         return []
     near = STREAM_REACH // 2
     with tenant_tx(tenant):
-        return _events(
-            _FROM + " AND e.log_seq > %s AND e.log_seq <= %s AND e.correlation_id = %s AND e.trace_id <> %s "
+        return rows.events(
+            rows.FROM + " AND e.log_seq > %s AND e.log_seq <= %s AND e.correlation_id = %s AND e.trace_id <> %s "
             "ORDER BY e.log_seq LIMIT %s",
             [tenant.pk, event.log_seq - near, event.log_seq + near, event.correlation_id, event.trace_id, limit],
         )
@@ -442,7 +320,7 @@ def latest_events(
     """
     with tenant_tx(tenant):
         end = before if before is not None else head(tenant) + 1
-        sql = _FROM + " AND e.log_seq < %s"
+        sql = rows.FROM + " AND e.log_seq < %s"
         arguments: list[Any] = [tenant.pk, end]
         if trace_id is not None:
             sql, arguments = sql + " AND e.trace_id = %s", [*arguments, trace_id]
@@ -452,7 +330,7 @@ def latest_events(
             sql, arguments = sql + " AND e.event_type = %s", [*arguments, event_type]
         if producer_id is not None:
             sql, arguments = sql + " AND e.producer_id = %s", [*arguments, producer_id]
-        return _events(sql + " ORDER BY e.log_seq DESC LIMIT %s", [*arguments, limit])
+        return rows.events(sql + " ORDER BY e.log_seq DESC LIMIT %s", [*arguments, limit])
 
 
 def trace_ids_from(tenant: Tenant, prefix: str, *, limit: int) -> list[str]:
@@ -481,10 +359,10 @@ def proofs(tenant: Tenant, log_seqs: Sequence[int]) -> dict[int, Proof]:
             "LEFT JOIN traces_event_body b ON b.tenant_id = e.tenant_id AND b.log_seq = e.log_seq",
             [list(log_seqs), current_tenant_id()],
         )
-        rows = cursor.fetchall()
+        found = cursor.fetchall()
     return {
         row[0]: Proof(
             bytes(row[1]), None if row[2] is None else bytes(row[2]), None if row[3] is None else row[3].encode()
         )
-        for row in rows
+        for row in found
     }
