@@ -203,7 +203,7 @@ def test_a_rebuild_under_load_killed_twice(desk: Desk, script: Any, figures: Fig
     for thread in threads:
         thread.start()
     try:
-        done = answer(crew)
+        done = answer(crew, size(280, 280, 2_000))
     finally:
         over.set()
         for thread in threads:
