@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -172,45 +171,24 @@ def scrub_bucket(projection: str, generation: int, bucket: int, secret: bytes) -
 # --- comparing -------------------------------------------------------------------------------------
 
 
-_PARTS = 4096
-"""Pieces of the key space that are compared by their sums: the first twelve bits of the key hash."""
-
-
-def _sums_sql(table: BoundTable) -> str:
-    """The pieces of a range of keys whose rows are not the same in two generations.
-
-    Sums of seeded hashes instead of a join: both generations are read in the order they lie in, and a row
-    that differs in anything changes the sum of its piece but for a chance of 1 in 2^64. Which rows
-    they are is asked for those pieces only.
-    """
-    columns = ", ".join(("key", "log_seq", *(column.name for column in table.semantic)))
-    return (
-        "SELECT part FROM (SELECT generation, (get_byte(key_sha, 0) << 4) + (get_byte(key_sha, 1) >> 4) AS part, "
-        f"count(*) AS rows, bit_xor(hash_record_extended(ROW({columns}), %s::bigint)) AS total FROM {table.name} "
-        "WHERE tenant_id = (SELECT %s::int) AND generation IN ((SELECT %s::int), (SELECT %s::int)) "
-        "AND key_sha >= %s AND key_sha < %s GROUP BY 1, 2) AS sums "
-        "GROUP BY part HAVING count(*) <> 2 OR min(total) <> max(total) OR min(rows) <> max(rows)"
-    )
-
-
 def _differing_sql(table: BoundTable) -> str:
+    """Key hashes of a range of keys whose rows are not the same in two generations."""
     columns = ["key", "log_seq", *(column.name for column in table.semantic)]
     mine = ", ".join(f"a.{name}" for name in columns)
     theirs = ", ".join(f"b.{name}" for name in columns)
     part = (
         f"(SELECT * FROM {table.name} WHERE tenant_id = (SELECT %s::int) AND generation = (SELECT %s::int) "
-        "AND key_sha >= u.low AND key_sha < u.high OFFSET 0)"
+        "AND key_sha >= %s AND key_sha < %s OFFSET 0)"
     )
     return (
-        "SELECT d.sha FROM unnest(%b::bytea[], %b::bytea[]) AS u(low, high) CROSS JOIN LATERAL ("
-        f"SELECT COALESCE(a.key_sha, b.key_sha) AS sha FROM {part} a FULL JOIN {part} b "
-        f"ON a.key_sha = b.key_sha WHERE ROW({mine}) IS DISTINCT FROM ROW({theirs})) AS d"
+        f"SELECT COALESCE(a.key_sha, b.key_sha) FROM {part} a FULL JOIN {part} b "
+        f"ON a.key_sha = b.key_sha WHERE ROW({mine}) IS DISTINCT FROM ROW({theirs})"
     )
 
 
-def _bound(part: int) -> bytes:
-    """The least key hash of a piece; for the one after the last a bound above them all."""
-    return b"\xff" * 33 if part >= _PARTS else (part << 4).to_bytes(2, "big")
+def _bound(part: int, parts: int) -> bytes:
+    """The least key hash of a piece of the key space; for the one after the last a bound above them all."""
+    return b"\xff" * 33 if part >= parts else bytes([part * 256 // parts])
 
 
 def suspects(
@@ -227,15 +205,14 @@ def suspects(
     Compared by content, in ranges of the key space, a short transaction each; of several ranges two at a
     time, for one connection keeps one processor of the database busy.
     """
-    edges = [index * _PARTS // chunks for index in range(chunks + 1)]
-    seed = secrets.randbits(63)
+    edges = [_bound(index, chunks) for index in range(chunks + 1)]
     tables = BOUND[projection].tables
-    pieces = [(name, _bound(low), _bound(high)) for name in tables for low, high in pairwise(edges)]
+    pieces = [(name, low, high) for name in tables for low, high in pairwise(edges)]
     found: Keys = {name: set() for name in tables}
 
     def look(piece: tuple[str, bytes, bytes]) -> set[bytes]:
         name, low, high = piece
-        return _differing(tenant, tables[name], (live, shadow), (low, high), seed)
+        return _differing(tenant, tables[name], (live, shadow), (low, high))
 
     def look_apart(piece: tuple[str, bytes, bytes]) -> set[bytes]:
         try:
@@ -252,22 +229,15 @@ def suspects(
 
 
 def _differing(
-    tenant: Tenant, table: BoundTable, generations: tuple[int, int], keys: tuple[bytes, bytes], seed: int
+    tenant: Tenant, table: BoundTable, generations: tuple[int, int], keys: tuple[bytes, bytes]
 ) -> set[bytes]:
     """Key hashes of a range, its end excluded, whose rows are not the same in two generations."""
+    live, shadow = generations
     with connection.wrap_database_errors, tenant_tx(tenant), arrays.cursor() as cursor:
         number = current_tenant_id()
         # In the order of the index each row would be a page of its own.
         cursor.execute(b"SET LOCAL enable_indexscan = off")
-        cursor.execute(_sums_sql(table).encode(), (seed, number, *generations, *keys))
-        parts = [row[0] for row in cursor]
-        if not parts:
-            return set()
-        cursor.execute(b"SET LOCAL enable_indexscan = on")
-        lows = arrays.byteas(_bound(part) for part in parts)
-        highs = arrays.byteas(_bound(part + 1) for part in parts)
-        live, shadow = generations
-        cursor.execute(_differing_sql(table).encode(), (lows, highs, number, live, number, shadow))
+        cursor.execute(_differing_sql(table).encode(), (number, live, *keys, number, shadow, *keys))
         return {bytes(row[0]) for row in cursor}
 
 
