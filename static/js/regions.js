@@ -117,8 +117,10 @@ setInterval(() => {
 
 // What a page asks for by itself is no sign of a person: it does not keep the session alive.
 document.addEventListener("htmx:configRequest", (event) => {
-  if (event.detail.triggeringEvent?.type === "live") event.detail.headers["X-Background"] = "1";
-  if (event.detail.elt.matches("[data-live]")) sent(event.detail.elt);
+  const { elt, triggeringEvent } = event.detail;
+  const again = !triggeringEvent && elt.matches('[hx-trigger^="every"]');
+  if (again || triggeringEvent?.type === "live") event.detail.headers["X-Background"] = "1";
+  if (elt.matches("[data-live]")) sent(elt);
 });
 
 // Whatever a person has just done shows at once, also while the socket is away.

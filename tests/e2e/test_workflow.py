@@ -216,6 +216,22 @@ def test_what_happens_during_a_slow_answer_is_asked_for_as_well(visit: Any, hous
     expect(page.locator("#it-side")).to_contain_text("The second.")
 
 
+def test_what_a_page_asks_by_itself_is_no_sign_of_a_person(visit: Any, house: House) -> None:
+    page = visit().known_as(house.cast.vera.email).page
+    page.goto(f"/t/{house.tenant.slug}/approvals")
+    part = f'hx-get="/t/{house.tenant.slug}'
+    page.evaluate(
+        "it => { document.querySelector('main').insertAdjacentHTML('beforeend', it); htmx.process(document.body); }",
+        f'<p {part}/incidents" hx-trigger="every 1s" hx-swap="none"></p>'
+        f'<button {part}/exceptions" hx-swap="none">Ask once</button>',
+    )
+    itself = page.wait_for_event("request", lambda sent: sent.url.endswith("/incidents"))
+    with page.expect_request("**/exceptions") as person:
+        page.get_by_role("button", name="Ask once").click()
+    assert itself.headers.get("x-background") == "1"
+    assert "x-background" not in person.value.headers
+
+
 def test_a_lost_race_is_told_by_whom(visit: Any, product: Product, house: House) -> None:
     """Both press at the version they saw; the sockets of one are away, so only the server can tell."""
     item = asked(house, "action")

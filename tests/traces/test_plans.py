@@ -15,7 +15,7 @@ from decisiongraph.core.db import tenant_tx
 from decisiongraph.stack.endpoints import endpoints
 from tests.traces.events import Desk, new_id, start, step
 from traces import selectors, store
-from traces.selectors import events
+from traces.selectors import rows
 
 pytestmark = pytest.mark.django_db
 
@@ -98,7 +98,7 @@ def test_an_append_looks_up_by_the_index_that_fits(newcomer: Desk, name: str) ->
 
 def test_reading_costs_what_it_finds(newcomer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, Any]] = []
-    monkeypatch.setattr(events, "_events", lambda sql, arguments: asked.append((sql, arguments)) or [])
+    monkeypatch.setattr(rows, "events", lambda sql, arguments: asked.append((sql, arguments)) or [])
     selectors.read_log(newcomer.tenant, after=0, limit=100, event_type="PrecedentCited")
     selectors.read_log(newcomer.tenant, after=0, limit=100, trace_id="none")
     selectors.read_log(newcomer.tenant, after=0, limit=100, trace_id="none", event_type="TraceStarted")
@@ -110,9 +110,10 @@ def test_reading_costs_what_it_finds(newcomer: Desk, monkeypatch: pytest.MonkeyP
         assert rows_read(explain(newcomer, sql, arguments)) <= 10, sql
     asked.clear()
     selectors.read_log(newcomer.tenant, after=1500, limit=100, event_type="InputObserved")
-    selectors.read_log(newcomer.tenant, after=1500, limit=100)
     for sql, arguments in asked:
         assert rows_read(explain(newcomer, sql, arguments)) <= 2 * 100 + 10, sql
+    for sql in (rows._PIECE, rows._BODIES):  # a piece of the log is two ranges
+        assert rows_read(explain(newcomer, sql, (newcomer.tenant.pk, 1500, 1600))) <= 100 + 10, sql
 
 
 def test_the_control_with_statistics_a_newcomer_counts_as_one_row(
