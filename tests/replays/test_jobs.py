@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -9,8 +10,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError, connections
@@ -64,6 +67,21 @@ def test_slices_show_progress(desk: Desk, small_steps: None, monkeypatch: pytest
     shown = selectors.health(desk.tenant)["replays"]
     assert [item["id"] for item in shown] == [str(replay.pk)]
     assert drive(desk, replay).row.verdict == "match"
+
+
+@pytest.mark.parametrize(("waiting", "batches"), [({"replay": 1}, 3), (None, 3), ({"replay": 0}, 6)])
+def test_a_slice_goes_on_while_nobody_waits(
+    desk: Desk, small_steps: None, monkeypatch: pytest.MonkeyPatch, waiting: dict[str, int] | None, batches: int
+) -> None:
+    """Of four seconds, by a clock that goes on by one and a half a batch; twice as long at most."""
+    desk.fill(20)
+    desk.catch_up()
+    replay = start(desk)
+    clock_of_slices = SimpleNamespace(monotonic=itertools.count(100, 1.5).__next__, time=time.time, sleep=time.sleep)
+    monkeypatch.setattr(run_module, "time", clock_of_slices)
+    monkeypatch.setattr(run_module, "queue_depths", lambda: waiting)
+    assert services.run_slice(desk.tenant, str(replay.pk))
+    assert selectors.replay(desk.tenant, str(replay.pk)).position == 10 * batches
 
 
 def test_all_is_a_parent_with_children(desk: Desk, small_steps: None) -> None:
