@@ -196,9 +196,12 @@ def test_dialogs_and_menus(visit: Any, cast: Cast, addresses: dict[str, str]) ->
     expect(page.locator("dialog[open]")).to_contain_text("End sessions")
     wrong["end sessions"] = findings(page)
     page.keyboard.press("Escape")
+    expect(page.locator("dialog[open]")).to_have_count(0)
     page.get_by_role("button", name="More actions for").first.click()
+    expect(page.get_by_role("menuitem").first).to_be_focused()  # a key before that goes to the page
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("menuitem", name="Deactivate").first).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("dialog[open]")).to_contain_text("Deactivate")
     page.goto(addresses["replay with differences"])
