@@ -44,17 +44,17 @@ SETTINGS = {
     "effective_cache_size": "2GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "2GB",
+    "max_wal_size": "4GB",
     "checkpoint_completion_target": "0.9",
     # The wheel is built without lz4.
-    "wal_compression": "pglz",
+    "wal_compression": "off",
+    "checkpoint_timeout": "15min",
     # Acknowledged means durable: these two stay on, whatever a benchmark would like.
     "fsync": "on",
     "synchronous_commit": "on",
     # Statements here are short; compiling them costs more than it saves.
     "jit": "off",
     "random_page_cost": "1.1",
-    "autovacuum_naptime": "20s",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_duration_statement": "2s",

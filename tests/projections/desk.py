@@ -16,6 +16,7 @@ from tests.factories import TenantFactory
 from tests.projections.fold import Fold
 from traces import selectors as traces
 from traces import services as log
+from traces.domain.envelope import StoredEvent
 
 Json = dict[str, Any]
 
@@ -148,9 +149,16 @@ class Desk:
         while engine.catch_up(self.tenant, **options).more:
             pass
 
+    def events(self) -> list[StoredEvent]:
+        """The whole log."""
+        found: list[StoredEvent] = []
+        while piece := traces.read_log(self.tenant, after=len(found), limit=10_000):
+            found += piece
+        return found
+
     def expected(self) -> dict[str, str]:
         """Canonical digests of a fold of the whole log in memory."""
-        events = traces.read_log(self.tenant, after=0, limit=100_000)
+        events = self.events()
         return {name: Fold(rule).feed(*events).canonical() for name, rule in RULES.items()}
 
     def generation(self, projection: str) -> int:

@@ -3,7 +3,8 @@
 crew.py KIND SLUG IDENT WORKERS KILLS SEED
 
 Imports everything once and forks, so that a kill costs milliseconds. Prints what happened as JSON.
-KIND is ``project`` (follow the tenant's log in batches of 20) or ``replay`` (slices of replay IDENT).
+KIND is ``project`` (follow the tenant's log in batches of 20), ``replay`` (slices of replay IDENT) or
+``victims`` (the same, but whoever started this does the killing).
 """
 
 from __future__ import annotations
@@ -77,10 +78,18 @@ def fork(work: object, *arguments: str) -> int:
 def main(kind: str, slug: str, ident: str, workers: int, kills: int, seed: int) -> None:
     """Kill until there were enough, then let them finish."""
     rng = random.Random(seed)
-    work = {"project": project, "replay": replay}[kind]
+    work = {"project": project, "replay": replay, "victims": replay}[kind]
     crew = [fork(work, slug, ident) for _ in range(workers)]
     killed = early = failed = 0
-    while killed < kills:
+    while kind == "victims" and killed < kills:
+        pid, status = os.wait()
+        if not os.WIFSIGNALED(status):  # the work was done before there were enough
+            crew.remove(pid)
+            failed += os.waitstatus_to_exitcode(status) != 0
+            break
+        killed += 1
+        crew[crew.index(pid)] = fork(work, slug, ident)
+    while kind != "victims" and killed < kills:
         time.sleep(0.01 + rng.random() * 0.06)
         victim = rng.randrange(workers)
         pid, status = os.waitpid(crew[victim], os.WNOHANG)

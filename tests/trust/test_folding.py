@@ -157,12 +157,26 @@ B5_TRACES, B5_LOAD = size(60, 6_000, 25_600), size(20, 400, 2_000)
 CUT_OVER_MS = size(500, 100)
 
 
+def killed_at_work(desk: Desk, replay: Replay, share: float) -> bool:
+    """Kill the worker that holds the replay once this share of it is done; False when it is not so far."""
+    found = row(desk, replay)
+    if found.lease_until is None or found.position < share * found.target:
+        return False
+    worker = int(found.worker.rpartition(":")[2])
+    os.kill(worker, signal.SIGSTOP)
+    time.sleep(0.02)  # what it had asked the database for is over
+    found = row(desk, replay)
+    caught = found.lease_until is not None and found.worker.endswith(f":{worker}") and found.status == "running"
+    os.kill(worker, signal.SIGKILL if caught else signal.SIGCONT)
+    return caught
+
+
 @pytest.mark.trust("B5")
 def test_a_rebuild_under_load_killed_twice(desk: Desk, script: Any, figures: Figures) -> None:
     desk.fill(B5_TRACES)
     desk.catch_up()
     replay = start(desk, "trace_summary", "rebuild")
-    crew = script("crew.py", "replay", desk.tenant.slug, replay.pk, 2, 2, SEED)
+    crew = script("crew.py", "victims", desk.tenant.slug, replay.pk, 2, 2, SEED)
     over, failures = threading.Event(), list[BaseException]()
     reads = wrong = written = 0
 
@@ -191,6 +205,12 @@ def test_a_rebuild_under_load_killed_twice(desk: Desk, script: Any, figures: Fig
             reads += 1
             wrong += rows != started
 
+    def kill() -> None:
+        """Whoever works on it, after a third and after two thirds."""
+        for share in (1 / 3, 2 / 3):
+            while not over.is_set() and not killed_at_work(desk, replay, share):
+                time.sleep(0.005)
+
     def guarded(job: Callable[[], None]) -> None:
         try:
             job()
@@ -199,7 +219,7 @@ def test_a_rebuild_under_load_killed_twice(desk: Desk, script: Any, figures: Fig
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in (write, read)]
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in (write, read, kill)]
     for thread in threads:
         thread.start()
     try:
@@ -212,6 +232,7 @@ def test_a_rebuild_under_load_killed_twice(desk: Desk, script: Any, figures: Fig
     view = selectors.replay(desk.tenant, str(replay.pk))
     assert (view.row.verdict, view.row.promoted) == ("match", True)
     assert done == {"kills": 2, "failed": 0}
+    assert view.row.takeovers >= 2
     assert view.row.held_seconds is not None
     assert view.row.held_seconds * 1000 <= CUT_OVER_MS
     assert (wrong, reads > 3) == (0, True)
