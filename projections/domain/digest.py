@@ -28,9 +28,13 @@ def sha_once(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=32_768)
 def key_sha(key: str) -> bytes:
-    """SHA-256 of a row key, 32 bytes: what the database indexes instead of the key itself."""
+    """SHA-256 of a row key, 32 bytes: what the database indexes instead of the key itself.
+
+    Remembered for two batches of a rebuild: the ends of an edge are asked for once as nodes and once more
+    as ends, when the next batch has been folded already.
+    """
     return hashlib.sha256(key.encode()).digest()
 
 

@@ -14,12 +14,10 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from projections.engine.batch import Claim, fold_batch
-from projections.engine.fold import Folded
+from projections.engine.batch import Claim, Ready, fold_batch
 from projections.engine.tables import BoundRule
 from projections.engine.window import Window
 from tenants.models import Tenant
-from traces.domain.envelope import StoredEvent
 
 SWITCH_SECONDS = 0.000_5
 """How long a thread may hold the interpreter while the other one wants it."""
@@ -27,7 +25,7 @@ SWITCH_SECONDS = 0.000_5
 
 class _Made(NamedTuple):
     claim: Claim
-    work: Future[tuple[list[StoredEvent], Folded]]
+    work: Future[Ready]
 
 
 class Ahead:
@@ -65,20 +63,25 @@ class Ahead:
         """Start on the batch that will be wanted under this claim."""
         self._made = _Made(claim, self._pool.submit(self._make, claim, limit, until))
 
-    def take(self, claim: Claim, until: int | None) -> tuple[list[StoredEvent], Folded] | None:
+    def take(self, claim: Claim, until: int | None) -> Ready | None:
         """The batch for this claim, if that is the one that was begun."""
         made, self._made = self._made, None
         if made is None or made.claim != claim:
             return None
-        events, folded = made.work.result()
-        if not events or (until is not None and events[-1].log_seq > until):
+        ready = made.work.result()
+        if not ready.events or (until is not None and ready.events[-1].log_seq > until):
             return None
-        return events, folded
+        return ready
 
-    def _make(self, claim: Claim, limit: int, until: int | None) -> tuple[list[StoredEvent], Folded]:
+    def _make(self, claim: Claim, limit: int, until: int | None) -> Ready:
         try:
             window = Window(self.tenant, remember=False)
             events = window.read(claim.cursor, limit, until)
-            return events, fold_batch(self.bound, claim, window, events)
+            folded = fold_batch(self.bound, claim, window, events)
+            # the columns too: whoever writes then waits for the database alone
+            columns = {
+                name: self.bound.tables[name].columns(changes) for name, changes in folded.changes.items() if changes
+            }
+            return Ready(events, folded, columns)
         finally:
             connection.close()  # this thread's own, back to the pool

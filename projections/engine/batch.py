@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection
@@ -186,6 +187,15 @@ def hold_generation(projection: str, generation: int) -> Claim | None:
     return _claim(_HOLD_GENERATION, projection, generation)
 
 
+class Ready(NamedTuple):
+    """A batch that can be written."""
+
+    events: list[StoredEvent]
+    folded: Folded
+    columns: Mapping[str, Sequence[arrays.Array]] = MappingProxyType({})
+    """`Folded.changes` as they are sent, of the tables where that was made already."""
+
+
 def fold_batch(bound: BoundRule, claim: Claim, window: Window, events: Sequence[StoredEvent]) -> Folded:
     """What these events make under this claim. Reads, writes nothing."""
     batch = Batch(
@@ -233,19 +243,20 @@ def step(
             return None
         crash_point("claimed")
         made = None if ahead is None else ahead.take(claim, until)
-        events = window.read(claim.cursor, limit, until) if made is None else made[0]
+        events = window.read(claim.cursor, limit, until) if made is None else made.events
         crash_point("read")
         if not events:
             if guard is not None:
                 guard(claim.cursor)
             return Step(claim.generation, claim.cursor, 0, 0, {})
-        folded = fold_batch(bound, claim, window, events) if made is None else made[1]
+        ready = made or Ready(events, fold_batch(bound, claim, window, events))
+        folded = ready.folded
         crash_point("folded")
         cursor = events[-1].log_seq
         if ahead is not None and len(events) == limit:
             aside = claim.parked | {item.event.trace_id for item in folded.parked}
             ahead.begin(claim._replace(cursor=cursor, parked=aside), limit, until)
-        save(bound, claim.generation, folded)
+        save(bound, claim.generation, folded, columns=ready.columns)
         park(bound, claim.generation, folded.parked, folded.waiting)
         advance(bound.name, claim.generation, cursor, len(events), time.perf_counter() - started)
         if guard is not None:
@@ -280,9 +291,17 @@ def step(
     return Step(claim.generation, cursor, len(events), len(folded.parked), keys)
 
 
-def save(bound: BoundRule, generation: int, folded: Folded, *, late: bool = False) -> None:
+def save(
+    bound: BoundRule,
+    generation: int,
+    folded: Folded,
+    *,
+    late: bool = False,
+    columns: Mapping[str, Sequence[arrays.Array]] = MappingProxyType({}),
+) -> None:
     """Write the rows of a batch and move the live digest with them.
 
+    ``columns``: of `Ready`.
     ``late``: the events come before some that were folded already (a retried dead letter), so a
     row whose lowest event decides may have to give way.
     """
@@ -294,7 +313,7 @@ def save(bound: BoundRule, generation: int, folded: Folded, *, late: bool = Fals
         if late and changes and table.table.merge is Merge.FIRST:
             earlier = _give_way(bound, name, generation, changes, late_delta)
             late_touched |= {change.key_sha[0] for change in earlier}
-        new[name] = table.write(generation, changes)
+        new[name] = table.write(generation, changes, columns.get(name))
     crash_point("rows")
     delta, touched = count(bound, folded, new)
     move_buckets(bound.name, generation, delta.combine(late_delta), touched | late_touched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from projections.domain.digest import Buckets, key_sha, row_hasher, sha_once
@@ -12,6 +13,9 @@ from traces.domain.envelope import StoredEvent
 
 History = Callable[[Iterable[StoredEvent], frozenset[str]], Mapping[int, Sequence[StoredEvent]]]
 """For events (by ``log_seq``): the earlier events of these types of the same trace."""
+
+
+_BY_SHA = itemgetter(Change._fields.index("key_sha"))
 
 
 class Parked(NamedTuple):
@@ -163,10 +167,14 @@ class Batch:
         table = self._bound.tables[name].table
         hashed = row_hasher(self._secret, table)
         sha = sha_once if table.merge is Merge.APPEND else key_sha
-        return [
+        found = [
             Change(key, sha(key), hashed(key, put.log_seq, put.row), put.log_seq, put.row)
             for key, put in self._puts[name].items()
         ]
+        # In the order of the index: the pages one row goes to are then still in the processor's caches
+        # for the next.
+        found.sort(key=_BY_SHA)
+        return found
 
 
 def count(bound: BoundRule, folded: Folded, new_keys: Mapping[str, set[bytes] | None]) -> tuple[Buckets, set[int]]:

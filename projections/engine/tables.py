@@ -117,7 +117,11 @@ class BoundTable:
         )
         conflict = " ON CONFLICT (tenant_id, generation, key_sha)"
         self._append = insert
-        self._first = insert + conflict + " DO NOTHING RETURNING key_sha"
+        # all hashes as one value: a row of an answer each would cost as much again as the hash itself
+        self._first = (
+            f"WITH new AS ({insert}{conflict} DO NOTHING RETURNING key_sha) "
+            "SELECT string_agg(key_sha, ''::bytea) FROM new"
+        )
         self._replace = insert + conflict + f" DO UPDATE SET {assign}"
         columns = ", ".join(column.name for column in self.semantic)
         # sub-selects hide the numbers from the planner: for a tenant or generation that is newer than
@@ -145,48 +149,45 @@ class BoundTable:
             cursor.execute(self.load_sql, (shas, current_tenant_id(), generation))
             return {found.key: found for found in self.read(cursor)}
 
-    def _parameters(self, generation: int, changes: Sequence[Change]) -> list[Any]:
-        # Rows into columns, in steps that are spent in C: a rebuild writes tens of thousands of rows a second.
+    def columns(self, changes: Sequence[Change]) -> list[arrays.Array]:
+        """Rows as the columns they are sent in; at least one row."""
+        # In steps that are spent in C: a rebuild writes tens of thousands of rows a second.
         keys, shas, hashes, log_seqs, rows = zip(*changes, strict=True)
         values: dict[str, Sequence[Any]] = {"key": keys, "row": rows}
         values.update(zip(self.table.columns, zip(*map(self._pick, rows), strict=True), strict=True))
         for column, derive in zip(self.derived, self._derive, strict=True):
             values[column.name] = list(map(derive.compute, *(values[source] for source in derive.sources)))
-        parameters: list[Any] = [
-            current_tenant_id(),
-            generation,
-            arrays.texts(keys),
-            arrays.byteas(shas),
-            arrays.byteas(hashes),
-            arrays.bigints(log_seqs),
-        ]
+        found = [arrays.texts(keys), arrays.byteas(shas), arrays.byteas(hashes), arrays.bigints(log_seqs)]
         for column in (*self.semantic, *self.derived):
             column_values: Iterable[Any] = values[column.name]
             if column.prepare is not None:
                 column_values = map(column.prepare, column_values)
-            parameters.append(column.encode(column_values))
-        return parameters
+            found.append(column.encode(column_values))
+        return found
 
-    def write(self, generation: int, changes: Sequence[Change]) -> set[bytes] | None:
-        """Write rows. For a ``FIRST`` table: the key hashes that were new; else None."""
+    def write(
+        self, generation: int, changes: Sequence[Change], columns: Sequence[arrays.Array] | None = None
+    ) -> set[bytes] | None:
+        """Write rows, whose `columns` may be made already. For a ``FIRST`` table: the key hashes that were
+        new; else None."""
         if not changes:
             return set() if self.table.merge is Merge.FIRST else None
+        statement = {Merge.REPLACE: self._replace, Merge.APPEND: self._append, Merge.FIRST: self._first}
         with arrays.cursor() as cursor:
-            parameters = self._parameters(generation, changes)
-            if self.table.merge is Merge.REPLACE:
-                cursor.execute(self._replace, parameters)
-            elif self.table.merge is Merge.APPEND:
-                cursor.execute(self._append, parameters)
-            else:
-                cursor.execute(self._first, parameters)
-                return {bytes(row[0]) for row in cursor}
-        return None
+            cursor.execute(
+                statement[self.table.merge],
+                (current_tenant_id(), generation, *(columns or self.columns(changes))),
+            )
+            if self.table.merge is not Merge.FIRST:
+                return None
+            (new,) = cursor.fetchone() or (None,)
+            return set() if new is None else {new[start : start + 32] for start in range(0, len(new), 32)}
 
     def overwrite(self, generation: int, changes: Sequence[Change]) -> None:
         """Write rows whatever is there: for a late event that comes before what made them."""
         if changes:
             with arrays.cursor() as cursor:
-                cursor.execute(self._replace, self._parameters(generation, changes))
+                cursor.execute(self._replace, (current_tenant_id(), generation, *self.columns(changes)))
 
 
 class BoundRule:
