@@ -23,25 +23,19 @@ from projections.topics import REPLAY_PROGRESS
 from replays.domain import verdict as life
 from replays.models import ALL, Replay
 from replays.services import finish
-from replays.services.start import announce, settle_parent
+from replays.services.start import announce, group_of, settle_parent
 from tenants.models import Tenant
 
 SLICE_SECONDS = 4.0
-"""Twice as long while nobody waits for the worker: given back, a job is as likely to go on in another
-process, which has to read again what this one had read and folded ahead."""
+STRETCH = 8
+"""So many times as long while nobody waits for the worker: given back, a job is as likely to go on in another
+process, which has to read again what this one had read and folded ahead. The collector rests meanwhile."""
 LEASE_SECONDS = 10
 NEAR = 1_000
 """Events between the shadow and the live cursor below which the rest is folded while comparing."""
 MAX_FAILURES = 5
 SAMPLES = 30
 SAMPLE_INTERVAL = 0.5
-
-GROUPS: tuple[frozenset[str], ...] = (
-    frozenset({"context_graph"}),
-    frozenset({"trace_summary", "policy_evaluations", "precedent_index"}),
-)
-"""Children of an ``all`` replay that one worker folds in step, so that they share one reading of the
-log. The graph makes as many rows as the others together and runs beside them."""
 
 _CLAIM = """
 UPDATE replays_replay SET fence = fence + 1, worker = %s,
@@ -156,10 +150,8 @@ def claim(tenant: Tenant, replay_id: str) -> list[Job]:
             return []
         wanted = [asked.pk]
         if asked.parent_id is not None:
-            group = next((names for names in GROUPS if asked.projection in names), frozenset())
-            wanted = list(
-                Replay.objects.filter(parent_id=asked.parent_id, projection__in=group).values_list("pk", flat=True)
-            )
+            children = Replay.objects.filter(parent_id=asked.parent_id, projection__in=group_of(asked.projection))
+            wanted = list(children.values_list("pk", flat=True))
         worker = f"{os.uname().nodename}:{os.getpid()}"
         with connection.cursor() as cursor:
             cursor.execute(_CLAIM, [worker, LEASE_SECONDS, current_tenant_id(), wanted])
@@ -195,7 +187,7 @@ def _work(tenant: Tenant, claimed: list[Job], window: engine.Window, started: fl
     """Fold the jobs in step until they are over or the slice is."""
     open_jobs = list(claimed)
     told = 0.0
-    deadline, latest = started + budget, started + 2 * budget
+    deadline, latest = started + budget, started + STRETCH * budget
     while open_jobs:
         for job in list(open_jobs):
             if not _guarded(job, window):

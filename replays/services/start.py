@@ -20,6 +20,13 @@ from tenants.models import Tenant
 from tenants.services import record_audit
 from traces import selectors as traces
 
+GROUPS: tuple[frozenset[str], ...] = (
+    frozenset({"context_graph"}),
+    frozenset({"trace_summary", "policy_evaluations", "precedent_index"}),
+)
+"""Children of an ``all`` replay that one worker folds in step, so that they share one reading of the
+log. The graph makes as many rows as the others together and runs beside them."""
+
 
 def start_replay(
     tenant: Tenant,
@@ -95,10 +102,16 @@ def start_replay(
             target=first.target,
         )
         announce(tenant, first, REPLAY_STARTED)
-        for row in rows:
-            if row.projection != ALL:
-                jobs.enqueue("replays.run", tenant_id=tenant.pk, replay_id=str(row.pk))
+        # one task per group: whoever takes one child takes its siblings, and tasks that find nothing
+        # to do would only make the workers look wanted
+        for row in {group_of(row.projection): row for row in rows if row.projection != ALL}.values():
+            jobs.enqueue("replays.run", tenant_id=tenant.pk, replay_id=str(row.pk))
     return first
+
+
+def group_of(projection: str) -> frozenset[str]:
+    """The projections that are folded together with this one."""
+    return next((names for names in GROUPS if projection in names), frozenset((projection,)))
 
 
 def _check(projection: str, mode: str, reason: str, until_log_seq: int | None) -> None:

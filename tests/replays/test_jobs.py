@@ -28,6 +28,7 @@ from projections.models import Generation
 from replays import selectors, services
 from replays.models import Replay
 from replays.services import run as run_module
+from replays.services.start import group_of
 from tests.projections.desk import Desk
 from tests.replays.drive import drive, row, start
 
@@ -73,15 +74,27 @@ def test_slices_show_progress(desk: Desk, small_steps: None, monkeypatch: pytest
 def test_a_slice_goes_on_while_nobody_waits(
     desk: Desk, small_steps: None, monkeypatch: pytest.MonkeyPatch, waiting: dict[str, int] | None, batches: int
 ) -> None:
-    """Of four seconds, by a clock that goes on by one and a half a batch; twice as long at most."""
+    """Of four seconds, by a clock that goes on by one and a half a batch; twice as long at most, for here."""
     desk.fill(20)
     desk.catch_up()
     replay = start(desk)
     clock_of_slices = SimpleNamespace(monotonic=itertools.count(100, 1.5).__next__, time=time.time, sleep=time.sleep)
     monkeypatch.setattr(run_module, "time", clock_of_slices)
     monkeypatch.setattr(run_module, "queue_depths", lambda: waiting)
+    monkeypatch.setattr(run_module, "STRETCH", 2)
     assert services.run_slice(desk.tenant, str(replay.pk))
     assert selectors.replay(desk.tenant, str(replay.pk)).position == 10 * batches
+
+
+def test_one_task_for_each_reading_of_the_log(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that finds its replay taken would make the worker look wanted, and end the slice of another."""
+    asked: list[str] = []
+    monkeypatch.setattr("decisiongraph.core.jobs.enqueue", lambda task, **more: asked.append(more["replay_id"]))
+    parent = start(desk, "all")
+    view = selectors.replay(desk.tenant, str(parent.pk))
+    children = {str(child.row.pk): child.row.projection for child in view.children}
+    taken = [group_of(children[ident]) for ident in asked]
+    assert sorted(name for names in taken for name in names) == sorted(engine.BOUND)
 
 
 def test_all_is_a_parent_with_children(desk: Desk, small_steps: None) -> None:
