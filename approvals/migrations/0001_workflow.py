@@ -93,6 +93,15 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', '-opened_at', '-id'], name='approvals_incident_recent'),
+                    models.Index(condition=models.Q(('status', 'resolved'), _negated=True), fields=['tenant', '-opened_at', '-id'], name='approvals_incident_open'),
+                    models.Index(fields=['tenant', 'trace_id'], name='approvals_incident_trace'),
+                    models.Index(fields=['tenant', 'item_id'], name='approvals_incident_item'),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'source_key'), name='approvals_incident_source'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -112,6 +121,9 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'incident entries',
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', 'incident', 'id'], name='approvals_entry_incident'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -127,6 +139,12 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', 'kind', 'ident'], name='approvals_link_target'),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'incident', 'kind', 'ident'), name='approvals_link_key'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -186,6 +204,18 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(condition=models.Q(('status__in', ('requested', 'in_review', 'changes_requested', 'escalated'))), fields=['tenant', 'sort_at', 'id'], name='approvals_item_inbox'),
+                    models.Index(condition=models.Q(('status__in', ('requested', 'in_review', 'changes_requested', 'escalated'))), fields=['tenant', 'assignee', 'sort_at', 'id'], name='approvals_item_mine'),
+                    models.Index(condition=models.Q(('status__in', ('requested', 'in_review', 'changes_requested', 'escalated'))), fields=['tenant', 'holder', 'sort_at', 'id'], name='approvals_item_held'),
+                    models.Index(fields=['tenant', 'status', 'sort_at', 'id'], name='approvals_item_status'),
+                    models.Index(fields=['tenant', '-opened_at', '-id'], name='approvals_item_recent'),
+                    models.Index(fields=['tenant', 'trace_id', '-opened_at'], name='approvals_item_trace'),
+                    models.Index(condition=models.Q(('subject_type', 'exception')), fields=['tenant', 'policy_id', 'policy_version'], name='approvals_item_policy'),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(condition=models.Q(('status__in', ('requested', 'in_review', 'changes_requested', 'escalated'))), fields=('tenant', 'trace_id', 'subject_type', 'subject_id'), name='approvals_item_one_open'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -204,6 +234,10 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', 'item', 'id'], name='approvals_delegation_item'),
+                    models.Index(fields=['tenant', 'delegate', 'ends_at'], name='approvals_delegation_mine'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -220,6 +254,9 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', 'item', 'id'], name='approvals_comment_item'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -237,6 +274,12 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'once',
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['at'], name='approvals_once_age'),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'principal', 'key'), name='approvals_once_key'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -256,6 +299,10 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'outbox',
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(condition=models.Q(('handled_at__isnull', True)), fields=['id'], name='approvals_outbox_waiting'),
+                    models.Index(fields=['tenant', 'kind', 'ident', 'id'], name='approvals_outbox_subject'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -272,6 +319,9 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'producer watches',
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'producer_id'), name='approvals_watch_producer'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -293,6 +343,9 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'SLA policies',
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'name'), name='approvals_policy_name'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -314,6 +367,9 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', 'item', 'id'], name='approvals_step_item'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -331,6 +387,12 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(condition=models.Q(('state', 'waiting')), fields=['due_at', 'id'], name='approvals_timer_due'),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'item', 'kind', 'level'), name='approvals_timer_key'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -351,6 +413,9 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'item', 'round', 'voter'), name='approvals_vote_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -368,122 +433,6 @@ class Migration(migrations.Migration):
                 'base_manager_name': 'objects',
                 'constraints': [models.UniqueConstraint(fields=('tenant',), name='approvals_follower_tenant')],
             },
-        ),
-        migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(fields=['tenant', '-opened_at', '-id'], name='approvals_incident_recent'),
-        ),
-        migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(condition=models.Q(('status', 'resolved'), _negated=True), fields=['tenant', '-opened_at', '-id'], name='approvals_incident_open'),
-        ),
-        migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(fields=['tenant', 'trace_id'], name='approvals_incident_trace'),
-        ),
-        migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(fields=['tenant', 'item_id'], name='approvals_incident_item'),
-        ),
-        migrations.AddConstraint(
-            model_name='incident',
-            constraint=models.UniqueConstraint(fields=('tenant', 'source_key'), name='approvals_incident_source'),
-        ),
-        migrations.AddIndex(
-            model_name='incidententry',
-            index=models.Index(fields=['tenant', 'incident', 'id'], name='approvals_entry_incident'),
-        ),
-        migrations.AddIndex(
-            model_name='incidentlink',
-            index=models.Index(fields=['tenant', 'kind', 'ident'], name='approvals_link_target'),
-        ),
-        migrations.AddConstraint(
-            model_name='incidentlink',
-            constraint=models.UniqueConstraint(fields=('tenant', 'incident', 'kind', 'ident'), name='approvals_link_key'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(condition=models.Q(('status__in', ('requested', 'in_review', 'changes_requested', 'escalated'))), fields=['tenant', 'sort_at', 'id'], name='approvals_item_inbox'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(condition=models.Q(('status__in', ('requested', 'in_review', 'changes_requested', 'escalated'))), fields=['tenant', 'assignee', 'sort_at', 'id'], name='approvals_item_mine'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(condition=models.Q(('status__in', ('requested', 'in_review', 'changes_requested', 'escalated'))), fields=['tenant', 'holder', 'sort_at', 'id'], name='approvals_item_held'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['tenant', 'status', 'sort_at', 'id'], name='approvals_item_status'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['tenant', '-opened_at', '-id'], name='approvals_item_recent'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['tenant', 'trace_id', '-opened_at'], name='approvals_item_trace'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(condition=models.Q(('subject_type', 'exception')), fields=['tenant', 'policy_id', 'policy_version'], name='approvals_item_policy'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ('requested', 'in_review', 'changes_requested', 'escalated'))), fields=('tenant', 'trace_id', 'subject_type', 'subject_id'), name='approvals_item_one_open'),
-        ),
-        migrations.AddIndex(
-            model_name='delegation',
-            index=models.Index(fields=['tenant', 'item', 'id'], name='approvals_delegation_item'),
-        ),
-        migrations.AddIndex(
-            model_name='delegation',
-            index=models.Index(fields=['tenant', 'delegate', 'ends_at'], name='approvals_delegation_mine'),
-        ),
-        migrations.AddIndex(
-            model_name='comment',
-            index=models.Index(fields=['tenant', 'item', 'id'], name='approvals_comment_item'),
-        ),
-        migrations.AddIndex(
-            model_name='once',
-            index=models.Index(fields=['at'], name='approvals_once_age'),
-        ),
-        migrations.AddConstraint(
-            model_name='once',
-            constraint=models.UniqueConstraint(fields=('tenant', 'principal', 'key'), name='approvals_once_key'),
-        ),
-        migrations.AddIndex(
-            model_name='outbox',
-            index=models.Index(condition=models.Q(('handled_at__isnull', True)), fields=['id'], name='approvals_outbox_waiting'),
-        ),
-        migrations.AddIndex(
-            model_name='outbox',
-            index=models.Index(fields=['tenant', 'kind', 'ident', 'id'], name='approvals_outbox_subject'),
-        ),
-        migrations.AddConstraint(
-            model_name='producerwatch',
-            constraint=models.UniqueConstraint(fields=('tenant', 'producer_id'), name='approvals_watch_producer'),
-        ),
-        migrations.AddConstraint(
-            model_name='slapolicy',
-            constraint=models.UniqueConstraint(fields=('tenant', 'name'), name='approvals_policy_name'),
-        ),
-        migrations.AddIndex(
-            model_name='step',
-            index=models.Index(fields=['tenant', 'item', 'id'], name='approvals_step_item'),
-        ),
-        migrations.AddIndex(
-            model_name='timer',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['due_at', 'id'], name='approvals_timer_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='timer',
-            constraint=models.UniqueConstraint(fields=('tenant', 'item', 'kind', 'level'), name='approvals_timer_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='vote',
-            constraint=models.UniqueConstraint(fields=('tenant', 'item', 'round', 'voter'), name='approvals_vote_once'),
         ),
         *(protect(f"approvals_{name}", grants=grants) for name, grants in TENANT_TABLES.items()),
         append_only("approvals_vote"),

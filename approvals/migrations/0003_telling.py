@@ -57,6 +57,13 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'deliveries',
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(condition=models.Q(('state', 'waiting')), fields=['next_at', 'id'], name='approvals_delivery_due'),
+                    models.Index(fields=['tenant', 'channel', 'target', '-created_at'], name='approvals_delivery_list'),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'channel', 'target', 'outbox_id'), name='approvals_delivery_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -76,6 +83,9 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', 'delivery', 'id'], name='approvals_attempt_delivery'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -98,6 +108,9 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', '-created_at'], name='approvals_endpoint_list'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -120,6 +133,14 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', 'user_id', '-id'], name='approvals_notification_list'),
+                    models.Index(condition=models.Q(('read_at__isnull', True)), fields=['tenant', 'user_id'], name='approvals_notification_unread'),
+                    models.Index(fields=['tenant', '-id'], name='approvals_notification_last'),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'user_id', 'outbox_id'), name='approvals_notification_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -135,47 +156,10 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'user_id', 'kind'), name='approvals_preference_key'),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['next_at', 'id'], name='approvals_delivery_due'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['tenant', 'channel', 'target', '-created_at'], name='approvals_delivery_list'),
-        ),
-        migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('tenant', 'channel', 'target', 'outbox_id'), name='approvals_delivery_once'),
-        ),
-        migrations.AddIndex(
-            model_name='attempt',
-            index=models.Index(fields=['tenant', 'delivery', 'id'], name='approvals_attempt_delivery'),
-        ),
-        migrations.AddIndex(
-            model_name='endpoint',
-            index=models.Index(fields=['tenant', '-created_at'], name='approvals_endpoint_list'),
-        ),
-        migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(fields=['tenant', 'user_id', '-id'], name='approvals_notification_list'),
-        ),
-        migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(condition=models.Q(('read_at__isnull', True)), fields=['tenant', 'user_id'], name='approvals_notification_unread'),
-        ),
-        migrations.AddConstraint(
-            model_name='notification',
-            constraint=models.UniqueConstraint(fields=('tenant', 'user_id', 'outbox_id'), name='approvals_notification_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='preference',
-            constraint=models.UniqueConstraint(fields=('tenant', 'user_id', 'kind'), name='approvals_preference_key'),
-        ),
-        migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(fields=['tenant', '-id'], name='approvals_notification_last'),
         ),
         *(protect(f"approvals_{name}", grants=grants) for name, grants in TENANT_TABLES.items()),
         definer_function(

@@ -34,11 +34,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={"abstract": False, "base_manager_name": "objects"},
-        ),
-        migrations.AddConstraint(
-            model_name="visit",
-            constraint=models.UniqueConstraint(fields=("tenant", "user_id", "page"), name="approvals_visit_key"),
+            options={"abstract": False, "base_manager_name": "objects",
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "user_id", "page"), name="approvals_visit_key"),
+                ],
+            },
         ),
         protect("approvals_visit", grants="SELECT, INSERT, UPDATE, DELETE"),
     ]

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -123,6 +124,7 @@ class _Checks(Collector):
                 yield GaugeMetricFamily(f"dg_{name}_{figure}", f"{check.meaning} ({figure})", value=float(value))
 
 
+@require_safe
 def metrics_view(_request: HttpRequest) -> HttpResponse:
     """Prometheus text of all processes of this stack (or of this one, without a shared folder).
 

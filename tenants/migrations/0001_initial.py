@@ -49,6 +49,11 @@ class Migration(migrations.Migration):
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='tenants_user_email_lower'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='LoginThrottle',
@@ -74,6 +79,9 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'digest'), name='tenants_ticket_digest'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -90,6 +98,10 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "constraints": [
+                    models.UniqueConstraint(fields=('tenant', 'user'), name='tenants_membership_user'),
+                    models.CheckConstraint(condition=models.Q(('role__in', ('viewer', 'operator', 'reviewer', 'admin'))), name='tenants_membership_role'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -112,6 +124,11 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'audit entries',
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', '-id'], name='tenants_audit_list'),
+                    models.Index(fields=['tenant', 'action', '-id'], name='tenants_audit_action'),
+                    models.Index(fields=['tenant', 'actor', '-id'], name='tenants_audit_actor'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -133,39 +150,10 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
                 'base_manager_name': 'objects',
+                "indexes": [
+                    models.Index(fields=['tenant', '-created_at', 'id'], name='tenants_apitoken_list'),
+                ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='tenants_user_email_lower'),
-        ),
-        migrations.AddConstraint(
-            model_name='socketticket',
-            constraint=models.UniqueConstraint(fields=('tenant', 'digest'), name='tenants_ticket_digest'),
-        ),
-        migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('tenant', 'user'), name='tenants_membership_user'),
-        ),
-        migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.CheckConstraint(condition=models.Q(('role__in', ('viewer', 'operator', 'reviewer', 'admin'))), name='tenants_membership_role'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['tenant', '-id'], name='tenants_audit_list'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['tenant', 'action', '-id'], name='tenants_audit_action'),
-        ),
-        migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['tenant', 'actor', '-id'], name='tenants_audit_actor'),
-        ),
-        migrations.AddIndex(
-            model_name='apitoken',
-            index=models.Index(fields=['tenant', '-created_at', 'id'], name='tenants_apitoken_list'),
         ),
         platform_table("tenants_tenant", grants="SELECT, INSERT, UPDATE"),
         platform_table("tenants_user", grants="SELECT, INSERT, UPDATE"),
