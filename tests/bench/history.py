@@ -92,6 +92,16 @@ def walks(client: Client) -> dict[str, list[float]]:
     }
 
 
+def rebuild_all(stack: Stack, client: Client) -> float:
+    """Seconds from asking for a rebuild of everything to its verdict, which must be match."""
+    stack.await_calm()  # what is learned of 13,087 decisions takes longer than projecting them
+    asked = time.time()
+    wanted = {"projection": "all", "mode": "rebuild", "reason": "benchmark"}
+    replay = await_replay(client, client.post("/projections/replay", wanted, expect=202))
+    assert replay["verdict"] == "match", replay
+    return datetime.fromisoformat(str(replay["finished_at"])).timestamp() - asked
+
+
 def measure(stack: Stack) -> Iterator[Figure]:
     """All figures of a large tenant. Without the shared data only the note says so."""
     path = DATA / "bpi" / "bpic2012.xes.gz"
@@ -120,22 +130,12 @@ def measure(stack: Stack) -> Iterator[Figure]:
     yield Figure("BPI 2012 import (262,200 source events)", imported, "s")
     yield Figure("BPI 2012 import + full projection", whole, "s", 90)
 
-    stack.await_calm()  # what is learned of 13,087 decisions takes longer than projecting them
     head = large.get("/projections/health")["head"]
-    asked = time.time()
-    replay = await_replay(
-        large,
-        large.post("/projections/replay", {"projection": "all", "mode": "rebuild", "reason": "benchmark"}, expect=202),
-    )
-    wall = datetime.fromisoformat(str(replay["finished_at"])).timestamp() - asked
-    yield Figure(
-        "rebuild of all, wall time",
-        head / wall,
-        "events/s",
-        20_000,
-        True,
-        f"verdict {replay['verdict']}, {head:,} events, {wall:.1f} s",
-    )
+    # Three, and the middle one: the first runs in cold workers beside the vacuum of what was imported.
+    rates = [head / rebuild_all(stack, large) for _ in range(3)]
+    each = ", ".join(f"{rate:,.0f}" for rate in rates)
+    note = f"middle of {each}; each with verdict match over {head:,} events"
+    yield Figure("rebuild of all, wall time", median(rates), "events/s", 20_000, True, note)
 
     stack.await_calm()
     yield Figure("GET /projections/health p95", percentile(timed(large, "/projections/health"), 0.95), "ms", 50)
