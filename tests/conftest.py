@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """The collector leaves alone what was imported to stay: walking through it took a ninth of the suite."""
+    """The collector leaves alone what was imported to stay: walking through it took a ninth of the workflow's tests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)

@@ -47,11 +47,10 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "checkpoint_completion_target": "0.9",
     # The wheel is built without lz4.
-    # The wheel knows no compression but pglz, which takes longer for a page than writing it does: a fifth
-    # of the database's work in a rebuild that follows a checkpoint.
+    # The wheel knows no compression but pglz, which took a fifth of the database's samples in a rebuild.
     "wal_compression": "off",
     "checkpoint_timeout": "15min",
-    # also what empties the pending lists of the word indexes, which every search reads whole
+    # Searches took three times as long with a minute: it also empties the pending lists of the word indexes.
     "autovacuum_naptime": "20s",
     # Acknowledged means durable: these two stay on, whatever a benchmark would like.
     "fsync": "on",

@@ -117,7 +117,7 @@ class BoundTable:
         )
         conflict = " ON CONFLICT (tenant_id, generation, key_sha)"
         self._append = insert
-        # all hashes as one value: a row of an answer each would cost as much again as the hash itself
+        # all hashes as one value: a row of the answer for each took a thirtieth of the graph's Python
         self._first = (
             f"WITH new AS ({insert}{conflict} DO NOTHING RETURNING key_sha) "
             "SELECT string_agg(key_sha, ''::bytea) FROM new"
