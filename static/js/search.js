@@ -3,11 +3,18 @@ const bar = () => document.querySelector("[data-complete] [role=combobox]");
 const list = () => document.getElementById("completions");
 const options = () => [...list().querySelectorAll("[role=option]")];
 const active = () => options().find((option) => option.getAttribute("aria-selected") === "true");
+let settled = null; // the text the person closed the list on: a late answer does not open it again
+let chosen; // what was marked when an answer to later letters came
 
 function show(open) {
   list().hidden = !open;
   bar().setAttribute("aria-expanded", String(open));
   if (!open) mark(null);
+}
+
+function close() {
+  settled = bar().value;
+  show(false);
 }
 
 function mark(option) {
@@ -26,7 +33,7 @@ function take(option) {
   input.setSelectionRange(text.length, text.length);
   input.focus();
   // a name wants its values next; a whole filter lets the person go on or press Enter
-  if (option.hasAttribute("data-whole")) show(false);
+  if (option.hasAttribute("data-whole")) close();
   else window.htmx?.trigger(input, "complete");
 }
 
@@ -35,19 +42,27 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (event.target === bar()) event.detail.parameters.q = bar().value.slice(0, bar().selectionStart);
 });
 
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target?.id === "completions") chosen = active()?.dataset.text;
+});
+
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target?.id !== "completions") return;
   const count = options().length;
-  show(count > 0 && document.activeElement === bar());
+  show(count > 0 && document.activeElement === bar() && bar().value !== settled);
+  if (!list().hidden) mark(options().find((option) => option.dataset.text === chosen));
   const said = document.querySelector("[data-complete-count]");
   if (said) said.textContent = count ? `${count} suggestions, arrow keys to choose` : "";
 });
+
+document.addEventListener("input", (event) => { if (event.target === bar()) settled = null; });
 
 document.addEventListener("keydown", (event) => {
   if (!bar() || event.target !== bar() || event.isComposing) return;
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (step && list().hidden) {
     event.preventDefault();
+    settled = null;
     window.htmx?.trigger(bar(), "complete");
   } else if (step) {
     event.preventDefault();
@@ -60,7 +75,7 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "Escape" && !list().hidden) {
     event.preventDefault();
     event.stopPropagation();
-    show(false);
+    close();
   }
 });
 
