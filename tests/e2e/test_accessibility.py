@@ -87,8 +87,14 @@ COLOURS = ["color-contrast", "link-in-text-block"]
 """The rules of axe that look at colours: of one document, only their answer depends on the theme."""
 
 
+AT_REST = """() => Promise.allSettled(document.getAnimations()
+    .filter((each) => each.effect.getComputedTiming().endTime !== Infinity).map((each) => each.finished))"""
+
+
 def findings(page: Page, *rules: str) -> list[str]:
-    """Serious findings of axe (of these rules, or of all), in words."""
+    """Serious findings of axe (of these rules, or of all), in words, once nothing moves: what fades in
+    has half its colours."""
+    page.evaluate(AT_REST)
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
     options: dict[str, Any] = {"resultTypes": ["violations"]}
