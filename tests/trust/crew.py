@@ -101,6 +101,7 @@ def main(kind: str, slug: str, ident: str, workers: int, kills: int, seed: int) 
             early += os.waitstatus_to_exitcode(status) == 0
             failed += os.waitstatus_to_exitcode(status) != 0
             if early > 3 * workers:  # the work is done
+                del crew[victim]
                 break
         crew[victim] = fork(work, slug, ident)
     for pid in crew:

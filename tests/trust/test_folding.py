@@ -69,7 +69,7 @@ def answer(process: subprocess.Popen[str], seconds: float = 280) -> dict[str, An
 
 # --- B1: the kill loop --------------------------------------------------------------------------------
 
-B1_TRACES, B1_KILLS, B1_WORKERS = size(90, 1_500), size(12, 100), 3
+B1_TRACES, B1_KILLS, B1_WORKERS = size(240, 2_000), size(12, 100), 3
 
 
 @pytest.mark.trust("B1")
