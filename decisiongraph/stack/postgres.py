@@ -50,7 +50,8 @@ SETTINGS = {
     # The wheel knows no compression but pglz, which took a fifth of the database's samples in a rebuild.
     "wal_compression": "off",
     "checkpoint_timeout": "15min",
-    # Searches took three times as long with a minute: it also empties the pending lists of the word indexes.
+    # Until it has come by, searches after a rebuild take four times as long: statistics and the pending lists
+    # of the word indexes (docs/benchmarks.md).
     "autovacuum_naptime": "20s",
     # Acknowledged means durable: these two stay on, whatever a benchmark would like.
     "fsync": "on",
