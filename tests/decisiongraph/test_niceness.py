@@ -15,18 +15,18 @@ LEADER = """
 import os
 from decisiongraph.celery import AUTOGROUP, give_way
 give_way(7)
-print(os.nice(0), AUTOGROUP.read_text().split()[-1] if AUTOGROUP.exists() else "none")
+print(os.nice(0), AUTOGROUP.read_text().split()[-1])
 """
 CHILD = f"""
-import os, subprocess, sys
+import subprocess, sys
 print(subprocess.run([sys.executable, "-c", {LEADER!r}], capture_output=True, text=True, check=True).stdout)
 """
 GUEST = f"""
-import os, subprocess, sys
+import subprocess, sys
 print(subprocess.run([sys.executable, "-c", {CHILD!r}], capture_output=True, text=True, check=True).stdout)
 """
 
-pytestmark = pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel shares by process, not by session")
+by_session = pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel shares by process, not by session")
 
 
 def said_by(program: str) -> list[str]:
@@ -41,11 +41,13 @@ def said_by(program: str) -> list[str]:
     return done.stdout.split()
 
 
+@by_session
 @pytest.mark.parametrize("program", [LEADER, CHILD], ids=["leads its session", "child of the leader"])
 def test_a_session_of_its_own_gives_way_as_a_whole(program: str) -> None:
     assert said_by(program) == [str(os.nice(0) + 7), "7"]
 
 
+@by_session
 def test_the_session_of_somebody_else_keeps_its_weight() -> None:
     assert said_by(GUEST) == [str(os.nice(0) + 7), "0"]
 
