@@ -16,6 +16,7 @@ from typing import Any
 
 from decisiongraph.stack.endpoints import ROOT
 from decisiongraph.stack.parts import parts
+from tests.ports import free_ports
 
 WAIT = 60.0
 """Seconds after which waiting is given up; never what is measured."""
@@ -30,20 +31,6 @@ def until(condition: Callable[[], Any], what: str, timeout: float = WAIT) -> Any
             return answer
         time.sleep(0.05)
     raise AssertionError(f"{what}: not within {timeout:.0f} s")
-
-
-def free_ports() -> int:
-    """A free port whose successor is free too."""
-    for _ in range(100):
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no two neighbouring free ports")
 
 
 class Product:

@@ -24,6 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from decisiongraph.stack import broker as broker_program
 from decisiongraph.stack.process import until
 from tests.live import Writer, blocking, envelope
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
@@ -70,9 +71,7 @@ def broker(settings: Any) -> Iterator[Broker]:
 @pytest.fixture
 def daphne(stack_environ: dict[str, str], broker: Broker) -> Iterator[subprocess.Popen[bytes]]:
     """The socket server as `make run` starts it; its address is in ``daphne.args``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports()
     argv = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "decisiongraph.asgi:application"]
     with (broker.folder / "daphne.log").open("wb") as log:
         child = subprocess.Popen(argv, env=stack_environ | {"REDIS_URL": broker.url}, cwd=ROOT, stdout=log, stderr=log)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,22 +17,10 @@ import pytest
 
 from decisiongraph.stack import process, run, services
 from decisiongraph.stack.endpoints import ROOT, endpoints
+from tests.ports import free_ports
 
 READY_WITHIN = 150
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    """A port whose successor is free as well."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        try:
-            run.check_ports(port)
-        except process.StackError:
-            continue
-        return port
 
 
 class Launcher:
@@ -82,7 +69,7 @@ def environ() -> Iterator[dict[str, str]]:
     folder = tempfile.mkdtemp(prefix="dg-test-")
     Path(folder).chmod(0o755)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DG_", "MAKE"))}
-    environ = inherited | {"STATE_DIR": folder, "PORT": str(free_port())}
+    environ = inherited | {"STATE_DIR": folder, "PORT": str(free_ports())}
     yield environ
     process.end(process.left_behind(Path(folder)), grace=1.0)
     services.erase(environ)

@@ -24,7 +24,7 @@ import psycopg
 from decisiongraph.stack import broker, services
 from decisiongraph.stack.endpoints import ROOT, endpoints
 from decisiongraph.stack.process import PROC, left_behind
-from tests.e2e.product import free_ports
+from tests.ports import free_ports
 
 READY_WITHIN = 240.0
 PARTS = {

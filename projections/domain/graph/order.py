@@ -3,8 +3,8 @@
 The two last steps of a layered (Sugiyama) drawing. The columns are the caller's; a link that
 passes over a column gets a place of its own there. `ordered` sweeps through the columns and sorts
 each by where its neighbours stand (barycentres), then swaps neighbours while that lowers the
-number of crossings, and keeps the best order it has seen. `spaced` puts every node as near to its
-neighbours as the order and the sizes allow.
+number of crossings, once beginning on the left and once on the right, and keeps the best order it
+has seen. `spaced` puts every node as near to its neighbours as the order and the sizes allow.
 
 Sources: Sugiyama, Tagawa, Toda (1981) for the sweeps; Gansner et al., "A Technique for Drawing
 Directed Graphs" (1993) for keeping the best and for swapping; Barth, Jünger, Mutzel (2002) for
@@ -21,9 +21,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 SWEEPS = 24
-"""Passes over all columns at most; each goes there or back."""
+"""Passes over all columns at most, from either side; each goes there or back."""
 PATIENCE = 4
-"""Passes without a better order after which it stays."""
+"""Passes without a better order after which a search ends."""
 SWAPPING = 100_000
 """Links looked at in all to swap neighbours; counted, not timed, so that it ends at the same place everywhere."""
 BEND = 0.5
@@ -100,24 +100,30 @@ def _between(one: Sequence[int], other: Sequence[int], right: Near) -> int:
 
 def ordered(layers: Layers) -> list[list[int]]:
     """The columns, each in the best order found. Never worse than the order given."""
-    columns = [list(column) for column in layers.columns]
-    best, least, stale = columns, crossings(columns, layers.right), 0
-    left = SWAPPING
-    for sweep in range(SWEEPS):
-        if not least or stale >= PATIENCE:
-            break
-        columns = [list(column) for column in columns]
-        forth = sweep % 2 == 0
-        steps = range(1, len(columns)) if forth else range(len(columns) - 2, -1, -1)
-        for column in steps:
-            fixed, near = (column - 1, layers.left) if forth else (column + 1, layers.right)
-            columns[column] = _sorted(columns[column], columns[fixed], near, backwards=sweep % 4 > 1)
-        left = _swap(columns, layers, left)
-        count = crossings(columns, layers.right)
-        stale += 1
-        if count < least:
-            best, least, stale = columns, count, 0
+    best = [list(column) for column in layers.columns]
+    least, left = crossings(best, layers.right), SWAPPING
+    # The column a search begins from is the one it trusts; from the other side it may end elsewhere.
+    for first in (0, 1):
+        columns, stale = layers.columns, 0
+        for sweep in range(SWEEPS):
+            if not least or stale >= PATIENCE:
+                break
+            columns = _swept(columns, layers, forth=sweep % 2 == first, backwards=sweep % 4 > 1)
+            left = _swap(columns, layers, left)
+            count = crossings(columns, layers.right)
+            stale += 1
+            if count < least:
+                best, least, stale = columns, count, 0
     return best
+
+
+def _swept(columns: Columns, layers: Layers, *, forth: bool, backwards: bool) -> list[list[int]]:
+    """Every column sorted by the one before it, or (not ``forth``) by the one after it."""
+    swept = [list(column) for column in columns]
+    for column in range(1, len(swept)) if forth else range(len(swept) - 2, -1, -1):
+        fixed, near = (column - 1, layers.left) if forth else (column + 1, layers.right)
+        swept[column] = _sorted(swept[column], swept[fixed], near, backwards=backwards)
+    return swept
 
 
 def _sorted(column: Sequence[int], fixed: Sequence[int], near: Near, *, backwards: bool) -> list[int]:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from projections.domain.graph import Layers, crossings, layered, order, ordered, spaced
@@ -71,6 +71,7 @@ def test_the_order_found_is_never_worse_and_loses_nobody(columns: list[int], pai
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=14))
+@example([(0, 0), (1, 0), (2, 2), (2, 4), (3, 2), (4, 0), (4, 1)]).via("seen to leave three crossings")
 @settings(max_examples=40, deadline=None)
 def test_two_small_columns_come_near_the_best_there_is(pairs: list[tuple[int, int]]) -> None:
     """Not far from the best of all 120 orders of one column, the other as it was."""
@@ -93,10 +94,10 @@ def test_a_tree_and_a_tangle_that_can_be_undone_have_no_crossing() -> None:
 
 
 def test_swapping_undoes_what_sweeps_alone_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
-    layers = layered([0] * 4 + [1] * 4, [(0, 4), (0, 5), (1, 6), (3, 5)])
+    layers = layered([0] * 4 + [1] * 4, [(0, 5), (0, 7), (1, 6), (2, 6), (2, 7), (3, 7)])
     assert crossings(ordered(layers), layers.right) == 0
     monkeypatch.setattr(order, "SWAPPING", 0)
-    assert crossings(ordered(layers), layers.right) == 1
+    assert crossings(ordered(layers), layers.right) == 2
 
 
 @given(COLUMNS, LINKS)
