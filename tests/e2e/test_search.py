@@ -157,3 +157,55 @@ def test_search_complete_export_compare(visit: Any, filled: Cast) -> None:
     wrong["columns"] = in_both_themes(page)
     expect(page).to_have_url(re.compile("columns=outcome%2Cworkflow.*actors"))
     assert {name: said for name, said in wrong.items() if said} == {}
+
+
+def test_the_palette_opens_what_was_typed(visit: Any, cast: Cast, product: Any) -> None:
+    """Enter waits for the answer to the last letters; what the arrows chose is opened at once."""
+    window = visit(viewport={"width": 1200, "height": 900}).known_as(cast.bob.email)
+    page = window.page
+    base, held = f"/t/{cast.acme.slug}", list[Any]()
+
+    def hold(text: str, finds: str, then: str) -> None:
+        """Type one text and have its answer, then another one and have it asked for only."""
+        page.goto(f"{base}/traces")
+        page.keyboard.press("Control+k")
+        page.locator("#palette-q").press_sequentially(text)
+        expect(first).to_contain_text(finds)
+        held.clear()
+        page.route("**/palette?q=*", lambda route: held.append(route))
+        page.locator("#palette-q").fill(then)
+        until(lambda: page.evaluate("1") and held, "the letters are asked for")
+
+    first = page.locator("#palette-results [aria-selected=true]")
+    hold("repl", "Replays", "incid")
+    page.keyboard.press("Enter")
+    page.evaluate("new Promise(requestAnimationFrame)")
+    expect(page.locator("#palette")).to_be_visible()
+    held[-1].continue_()
+    page.wait_for_url(re.compile(rf"{base}/incidents"))
+    page.unroute("**/palette?q=*")
+
+    # an answer that never comes is asked for again, and letters typed after Enter take it back
+    hold("repl", "Replays", "incid")
+    page.keyboard.press("Enter")
+    with page.expect_event("requestfailed"):
+        held[-1].abort()
+    until(lambda: page.evaluate("1") and window.complaints, "the browser noticed")
+    assert window.complaints.pop().startswith("htmx:sendError")
+    held.clear()
+    page.keyboard.press("Enter")
+    until(lambda: page.evaluate("1") and held, "the letters are asked for again")
+    page.locator("#palette-q").fill("approv")
+    until(lambda: page.evaluate("1") and "approv" in held[-1].request.url, "the new letters are asked for")
+    held[-1].continue_()
+    page.unroute("**/palette?q=*")
+    expect(first).to_contain_text("Approvals")
+    assert page.url.endswith("/traces")
+
+    # what the arrows chose is meant, whatever is still on its way
+    hold("re", "Precedents", "rep")
+    page.keyboard.press("ArrowDown")
+    meant = page.locator("#palette-results [aria-selected=true]").get_attribute("href")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(re.escape(str(meant))))
+    page.unroute("**/palette?q=*")
