@@ -28,6 +28,7 @@ from projections.engine.generations import (
     rows_of,
     scan,
     scrub_bucket,
+    settle,
     suspects,
 )
 from projections.engine.letters import refold
@@ -71,6 +72,7 @@ __all__ = [
     "rows_of",
     "scan",
     "scrub_bucket",
+    "settle",
     "step",
     "suspects",
 ]

@@ -318,7 +318,7 @@ def end(tenant: Tenant, row: Replay, status: life.State, *, error: str = "") -> 
 
 
 def sweep(tenant: Tenant, *, budget: float = 2.0) -> bool:
-    """Delete retired generations in batches; first their canonical digest goes on record.
+    """Settle what won, then delete retired generations in batches; first their canonical digest goes on record.
 
     True when something is left to do. One worker at a time per tenant: whoever finds the oldest
     retired generation held leaves, so that replays never wait behind the clearing away. While a
@@ -330,6 +330,7 @@ def sweep(tenant: Tenant, *, budget: float = 2.0) -> bool:
             if Replay.objects.filter(status="running").exists():
                 return False
             generation = Generation.objects.filter(state=Generation.RETIRED).order_by("id").first()
+        engine.settle(tenant)
         if generation is None:
             return False
         if not record_loser(tenant, generation):

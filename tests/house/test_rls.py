@@ -192,6 +192,7 @@ MEASURES = {"dg_projection_lag", "dg_open_care", "dg_active_replays", "dg_outbox
 AS_OWNER = {
     "erase_body": "deletes the body that an EventRedacted of the same transaction names",
     "erase_text": "puts [erased] where a text was, while an erasure of the tenant runs",
+    "settle_rows": "statistics and indexes of tables in which a rebuild of the tenant was just promoted",
 }
 """Functions that run as the owner, and why; each holds itself to the tenant of the transaction."""
 
