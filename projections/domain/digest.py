@@ -8,7 +8,8 @@ events from searching for rows that cancel out. The reference digests are in `re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 import orjson
@@ -111,12 +112,20 @@ class Buckets:
         index = sha[0]
         self.sums[index] = (self.sums[index] + int.from_bytes(hashed, "big")) & _MASK
 
-    def add_all(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """`add` for many: pairs of `key_sha` and `row_hash`."""
-        sums, number = self.sums, int.from_bytes
-        for sha, hashed in rows:
-            sums[sha[0]] += number(hashed, "big")
-        self.sums = [value & _MASK for value in sums]
+    def add_all(self, shas: Sequence[bytes], hashes: Sequence[bytes]) -> set[int]:
+        """`add` for many, in the order of their `key_sha`. Answers the buckets they are in.
+
+        In steps that are spent in C: a rebuild adds tens of thousands of rows a second.
+        """
+        touched: set[int] = set()
+        start = 0
+        while start < len(shas):
+            index = shas[start][0]
+            end = len(shas) if index == BUCKETS - 1 else bisect_left(shas, bytes((index + 1,)), start)
+            self.sums[index] = (self.sums[index] + sum(map(int.from_bytes, hashes[start:end]))) & _MASK
+            touched.add(index)
+            start = end
+        return touched
 
     def remove(self, sha: bytes, hashed: bytes) -> None:
         """A row went away; a changed row is a `remove` of the old and an `add` of the new hash."""

@@ -16,6 +16,7 @@ History = Callable[[Iterable[StoredEvent], frozenset[str]], Mapping[int, Sequenc
 
 
 _BY_SHA = itemgetter(Change._fields.index("key_sha"))
+_BY_HASH = itemgetter(Change._fields.index("row_hash"))
 
 
 class Parked(NamedTuple):
@@ -190,6 +191,5 @@ def count(bound: BoundRule, folded: Folded, new_keys: Mapping[str, set[bytes] | 
                 before = folded.before.get((name, change.key))
                 if before is not None:
                     delta.remove(change.key_sha, before.row_hash)
-        delta.add_all((change.key_sha, change.row_hash) for change in written)
-        touched.update(change.key_sha[0] for change in written)
+        touched |= delta.add_all(list(map(_BY_SHA, written)), list(map(_BY_HASH, written)))
     return delta, touched

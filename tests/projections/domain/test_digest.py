@@ -49,6 +49,16 @@ def test_changing_rows_one_by_one_ends_where_starting_afresh_does(
     assert buckets == live(after)
 
 
+@given(st.dictionaries(st.binary(min_size=2, max_size=2), st.binary(min_size=32, max_size=32)), rows)
+def test_many_at_once_are_as_many_one_by_one(many: dict[bytes, bytes], before: dict[str, int]) -> None:
+    at_once, one_by_one = live(before), live(before)
+    shas = sorted(many)
+    for sha in shas:
+        one_by_one.add(sha, many[sha])
+    assert at_once.add_all(shas, [many[sha] for sha in shas]) == {sha[0] for sha in shas}
+    assert at_once == one_by_one
+
+
 @given(rows)
 def test_parts_combine_and_survive_storage(content: dict[str, int]) -> None:
     items = list(content.items())
