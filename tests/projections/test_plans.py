@@ -108,3 +108,35 @@ def test_a_walk_reads_of_a_hub_what_it_has_room_for(newcomer: Desk, monkeypatch:
         assert max(walked) <= 45
         assert max(closing) <= 30 * 12
         assert max(counted) <= found.hubs[hub] + 10
+
+
+SIMILAR = "dg_similar_traces(integer, integer, text, text[], text, integer)"
+
+
+def test_a_slip_is_looked_for_in_the_index_of_handles(newcomer: Desk) -> None:
+    """Also when half of a large table has just been vacuumed away and the planner expects few rows of the tenant."""
+    with psycopg.connect(endpoints(os.environ).database_url_admin) as admin:
+        said: list[str] = []
+        admin.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
+        admin.execute("SELECT gin_clean_pending_list('projections_trace_handle')")
+        admin.execute("ANALYZE projections_tracesummary")
+        admin.execute(
+            "SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', 'projections_tracesummary', 'reltuples',"
+            " 13000::real, 'relpages', (pg_relation_size('projections_tracesummary') / 8192)::integer)"
+        )
+        admin.execute("LOAD 'auto_explain'")
+        for setting in ("auto_explain.log_min_duration = 0", "auto_explain.log_nested_statements = on"):
+            admin.execute(f"SET LOCAL {setting}")
+        admin.execute("SET LOCAL client_min_messages = log")
+        admin.execute("SELECT set_config('app.tenant', %s, true)", [str(newcomer.tenant.pk)])
+
+        def plan() -> str:
+            said.clear()
+            ask = "SELECT * FROM dg_similar_traces(%s, 2, '', '{}', 'nothingofthiskind', 50)"
+            assert admin.execute(ask, [newcomer.tenant.pk]).fetchall() == []
+            return "\n".join(said)
+
+        assert "projections_trace_handle" in plan()
+        admin.execute(f"ALTER FUNCTION {SIMILAR} RESET cpu_tuple_cost")
+        assert "projections_trace_handle" not in plan(), "the control"
+        admin.rollback()
