@@ -121,8 +121,8 @@ def test_a_slip_is_looked_for_in_the_index_of_handles(newcomer: Desk) -> None:
         admin.execute("SELECT gin_clean_pending_list('projections_trace_handle')")
         admin.execute("ANALYZE projections_tracesummary")
         admin.execute(
-            "SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', 'projections_tracesummary', 'reltuples',"
-            " 13000::real, 'relpages', (pg_relation_size('projections_tracesummary') / 8192)::integer)"
+            "SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', 'projections_tracesummary',"
+            " 'reltuples', 13000::real, 'relpages', (pg_relation_size('projections_tracesummary') / 8192)::integer)"
         )
         admin.execute("LOAD 'auto_explain'")
         for setting in ("auto_explain.log_min_duration = 0", "auto_explain.log_nested_statements = on"):
