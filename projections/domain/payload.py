@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Said
 
 
 def part(value: Any, *path: str) -> Any:
@@ -41,7 +41,7 @@ def strings(value: Any, *path: str) -> list[str]:
     return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
 
 
-def subject_trace(event: StoredEvent) -> str | None:
+def subject_trace(event: Said) -> str | None:
     """The other trace a platform event is about (``subject.trace_id``), or None.
 
     Only the platform may speak about another trace: an agent's ``subject`` may carry any further

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from projections.domain.payload import part, text
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Said
 
 NAMES: tuple[str, ...] = ("context_graph", "trace_summary", "precedent_index", "full_projection")
 """The digests in the order they are published."""
@@ -51,7 +51,7 @@ class ReferenceFold:
         self._starts: dict[str, Any] = {}
         self._precedents: dict[str, dict[str, Any]] = {}
 
-    def feed(self, event: StoredEvent) -> None:
+    def feed(self, event: Said) -> None:
         """Fold one event; anything but ``origin: ingest`` changes nothing."""
         if event.origin != "ingest":
             return
@@ -62,7 +62,7 @@ class ReferenceFold:
         elif event.event_type in ("PolicyEvaluated", "ExceptionRequested"):
             self._fold_precedent(event, payload)
 
-    def feed_all(self, events: Iterable[StoredEvent]) -> ReferenceFold:
+    def feed_all(self, events: Iterable[Said]) -> ReferenceFold:
         """Feed every event and return the fold itself."""
         for event in events:
             self.feed(event)
@@ -78,7 +78,7 @@ class ReferenceFold:
 
     # -- graph ------------------------------------------------------------------------------
 
-    def _node(self, event: StoredEvent, node_type: str, ident: str | None) -> str | None:
+    def _node(self, event: Said, node_type: str, ident: str | None) -> str | None:
         """Make the node unless it is there already; its id, or None without an ``ident``."""
         if ident is None:
             return None
@@ -96,10 +96,10 @@ class ReferenceFold:
             }
         return node_id
 
-    def _entity(self, event: StoredEvent, entity: Any) -> str | None:
+    def _entity(self, event: Said, entity: Any) -> str | None:
         return self._node(event, "entity", _pair(entity, "entity_type", "entity_id"))
 
-    def _edge(self, event: StoredEvent, edge_type: str, source: str | None, target: str | None) -> None:
+    def _edge(self, event: Said, edge_type: str, source: str | None, target: str | None) -> None:
         if source is None or target is None:
             return
         edge_id = f"{edge_type}:{source}:{target}:{event.event_id}"
@@ -117,7 +117,7 @@ class ReferenceFold:
             },
         )
 
-    def _fold_graph(self, event: StoredEvent, payload: dict[str, Any]) -> None:
+    def _fold_graph(self, event: Said, payload: dict[str, Any]) -> None:
         trace = self._node(event, "trace", event.trace_id)
         match event.event_type:
             case "TraceStarted":
@@ -158,7 +158,7 @@ class ReferenceFold:
 
     # -- summary and precedents -------------------------------------------------------------
 
-    def _fold_summary(self, event: StoredEvent, payload: dict[str, Any]) -> None:
+    def _fold_summary(self, event: Said, payload: dict[str, Any]) -> None:
         row = self._summaries.get(event.trace_id)
         if row is None:
             row = {"trace_id": event.trace_id, **dict.fromkeys(_SUMMARY_COLUMNS), "event_count": 0}
@@ -176,7 +176,7 @@ class ReferenceFold:
             row["outcome"] = payload.get("outcome")
             row["finished_at"] = event.occurred_at
 
-    def _fold_precedent(self, event: StoredEvent, payload: dict[str, Any]) -> None:
+    def _fold_precedent(self, event: Said, payload: dict[str, Any]) -> None:
         start = self._starts.get(event.trace_id, {})
         self._precedents.setdefault(
             event.event_id,

@@ -12,7 +12,7 @@ from enum import Enum
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Said
 
 Row = Mapping[str, Any]
 """Semantic columns of one row by name, without ``key`` and ``log_seq``. Values are JSON values."""
@@ -73,13 +73,13 @@ class Rule(Protocol):
     history_types: frozenset[str]
     """Event types `fold` wants to see from the trace named by `history_trace`."""
 
-    def reads(self, event: StoredEvent) -> Iterable[RowId]:
+    def reads(self, event: Said) -> Iterable[RowId]:
         """The rows `fold` must see as they are before this event (``REPLACE`` tables only)."""
 
-    def history_trace(self, event: StoredEvent) -> str | None:
+    def history_trace(self, event: Said) -> str | None:
         """The trace whose earlier events `fold` needs for this event, or None."""
 
-    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
+    def fold(self, event: Said, state: Mapping[RowId, Row], history: Sequence[Said]) -> Iterable[Put]:
         """The rows this event makes.
 
         Total: an unknown event type, an unknown payload shape of a newer version or an erased

@@ -22,7 +22,7 @@ from projections.engine.fold import Batch, Folded, Parked, count
 from projections.engine.tables import BOUND, BoundRule, Change
 from projections.engine.window import Window
 from tenants.models import Tenant
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Said
 
 if TYPE_CHECKING:
     from projections.engine.ahead import Ahead
@@ -190,13 +190,13 @@ def hold_generation(projection: str, generation: int) -> Claim | None:
 class Ready(NamedTuple):
     """A batch that can be written."""
 
-    events: list[StoredEvent]
+    events: Sequence[Said]
     folded: Folded
     columns: Mapping[str, Sequence[arrays.Array]] = MappingProxyType({})
     """`Folded.changes` as they are sent, of the tables where that was made already."""
 
 
-def fold_batch(bound: BoundRule, claim: Claim, window: Window, events: Sequence[StoredEvent]) -> Folded:
+def fold_batch(bound: BoundRule, claim: Claim, window: Window, events: Sequence[Said]) -> Folded:
     """What these events make under this claim. Reads, writes nothing."""
     batch = Batch(
         bound,

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from projections.domain.digest import Buckets, key_sha, row_hasher, sha_once
 from projections.domain.rule import Merge, Put, Row, RowId
 from projections.engine.tables import BoundRule, Change, Found
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Said
 
-History = Callable[[Iterable[StoredEvent], frozenset[str]], Mapping[int, Sequence[StoredEvent]]]
+History = Callable[[Iterable[Said], frozenset[str]], Mapping[int, Sequence[Said]]]
 """For events (by ``log_seq``): the earlier events of these types of the same trace."""
 
 
@@ -22,7 +22,7 @@ _BY_HASH = itemgetter(Change._fields.index("row_hash"))
 class Parked(NamedTuple):
     """A trace whose rule failed in this batch."""
 
-    event: StoredEvent
+    event: Said
     error: str
     waiting: int
     """Events of the trace in this batch from the failed one on."""
@@ -70,16 +70,16 @@ class Batch:
         self._first = frozenset(name for name, table in bound.tables.items() if table.table.merge is Merge.FIRST)
         self._replace = frozenset(name for name, table in bound.tables.items() if table.table.merge is Merge.REPLACE)
 
-    def fold(self, events: Sequence[StoredEvent]) -> Folded:
+    def fold(self, events: Sequence[Said]) -> Folded:
         """Fold the events in the order given. An exception of the rule parks the event's trace."""
         todo = [event for event in events if event.log_seq not in self._skipped] if self._skipped else events
         if self._bound.reads_rows:
             self._load_state(todo)
-        history: Mapping[int, Sequence[StoredEvent]] = {}
+        history: Mapping[int, Sequence[Said]] = {}
         if self._bound.wants_history:
             history = self._load_history(todo)
         rule_fold = self._bound.rule.fold
-        nothing: tuple[StoredEvent, ...] = ()
+        nothing: tuple[Said, ...] = ()
         folded = 0
         for event in todo:
             trace_id = event.trace_id
@@ -110,7 +110,7 @@ class Batch:
             folded,
         )
 
-    def _park(self, event: StoredEvent, error: Exception) -> None:
+    def _park(self, event: Said, error: Exception) -> None:
         self._parked[event.trace_id] = Parked(event, f"{type(error).__name__}: {error}"[:2000], 1)
 
     def _apply(self, puts: tuple[Put, ...]) -> None:
@@ -126,7 +126,7 @@ class Batch:
                 self._state[table, put.key] = put.row
             rows[put.key] = put
 
-    def _load_state(self, events: Sequence[StoredEvent]) -> None:
+    def _load_state(self, events: Sequence[Said]) -> None:
         """Every row some event of the batch will want to see."""
         wanted: dict[str, set[str]] = {}
         reads = self._bound.rule.reads
@@ -143,7 +143,7 @@ class Batch:
                 self._before[table, key] = found
                 self._state[table, key] = found.row
 
-    def _load_history(self, events: Sequence[StoredEvent]) -> Mapping[int, Sequence[StoredEvent]]:
+    def _load_history(self, events: Sequence[Said]) -> Mapping[int, Sequence[Said]]:
         asking = []
         history_trace = self._bound.rule.history_trace
         for event in events:

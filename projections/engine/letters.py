@@ -14,7 +14,7 @@ from projections.engine.window import Window
 from projections.models import Checkpoint, DeadLetter
 from tenants.models import Tenant
 from traces import selectors as traces
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Said
 
 
 def refold(tenant: Tenant, letter: DeadLetter, *, closed_as: str) -> bool:
@@ -58,10 +58,10 @@ def refold(tenant: Tenant, letter: DeadLetter, *, closed_as: str) -> bool:
     return not folded.parked
 
 
-def _waiting(tenant: Tenant, letter: DeadLetter, cursor: int) -> list[StoredEvent]:
+def _waiting(tenant: Tenant, letter: DeadLetter, cursor: int) -> list[Said]:
     """The trace's events from the failed one to the cursor."""
     first = traces.event_at(tenant, letter.log_seq)
-    found: list[StoredEvent] = []
+    found: list[Said] = []
     after = first.trace_seq - 1
     while True:
         page = traces.read_trace(tenant, letter.trace_id, after_seq=after, limit=1_000)

@@ -9,7 +9,7 @@ from django.db import connection
 
 from tenants.models import Tenant
 from traces import selectors as log
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Entry, Said
 
 MEMORY = 30_000
 """Events kept so that a trace that finishes need not be read again."""
@@ -26,14 +26,14 @@ class Window:
         """``ahead``: a thread reads the piece that follows the one that is worked on; then `close` it."""
         self.tenant = tenant
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="dg-window") if ahead else None
-        self._next: tuple[int, Future[list[StoredEvent]]] | None = None
-        self._events: list[StoredEvent] = []
+        self._next: tuple[int, Future[list[Entry]]] | None = None
+        self._events: list[Entry] = []
         self._remember = remember
-        self._traces: dict[str, list[StoredEvent]] = {}
+        self._traces: dict[str, list[Entry]] = {}
         self._remembered = 0
         self._seen_to = -1
 
-    def read(self, after: int, limit: int, until: int | None = None) -> list[StoredEvent]:
+    def read(self, after: int, limit: int, until: int | None = None) -> list[Entry]:
         """The events that follow ``after``, up to ``limit`` of them and none beyond ``until``."""
         if until is not None:
             limit = min(limit, until - after)
@@ -55,18 +55,18 @@ class Window:
                 self._keep(events)
         return events
 
-    def _read(self, after: int, limit: int, until: int | None) -> list[StoredEvent]:
+    def _read(self, after: int, limit: int, until: int | None) -> list[Entry]:
         """From the thread, if it read from here; less than asked for is no harm, more is."""
         ready, self._next = self._next, None
         if ready is not None and ready[0] == after:
             events = ready[1].result()
             if events and len(events) <= limit and (until is None or events[-1].log_seq <= until):
                 return events
-        return log.read_log(self.tenant, after=after, limit=limit, until=until)
+        return log.read_said(self.tenant, after=after, limit=limit, until=until)
 
-    def _fetch(self, after: int, limit: int, until: int | None) -> list[StoredEvent]:
+    def _fetch(self, after: int, limit: int, until: int | None) -> list[Entry]:
         try:
-            return log.read_log(self.tenant, after=after, limit=limit, until=until)
+            return log.read_said(self.tenant, after=after, limit=limit, until=until)
         finally:
             connection.close()  # this thread's own, back to the pool
 
@@ -76,7 +76,7 @@ class Window:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def _keep(self, events: Sequence[StoredEvent]) -> None:
+    def _keep(self, events: Sequence[Entry]) -> None:
         if events[0].log_seq != self._seen_to + 1:
             self._traces.clear()
             self._remembered = 0
@@ -93,10 +93,10 @@ class Window:
             oldest = next(iter(traces))
             self._remembered -= len(traces.pop(oldest))
 
-    def history(self, events: Iterable[StoredEvent], types: frozenset[str]) -> Mapping[int, Sequence[StoredEvent]]:
+    def history(self, events: Iterable[Said], types: frozenset[str]) -> Mapping[int, Sequence[Said]]:
         """For each event (by ``log_seq``) the earlier events of these types of its trace."""
-        found: dict[int, list[StoredEvent]] = {}
-        unknown: list[StoredEvent] = []
+        found: dict[int, list[Said]] = {}
+        unknown: list[Said] = []
         for event in events:
             known = self._traces.get(event.trace_id)
             if known is not None and known[0].trace_seq == 0 and known[-1].log_seq >= event.log_seq:
@@ -110,5 +110,5 @@ class Window:
         return found
 
 
-def _earlier(trace: Sequence[StoredEvent], event: StoredEvent, types: frozenset[str]) -> list[StoredEvent]:
+def _earlier(trace: Sequence[Said], event: Said, types: frozenset[str]) -> list[Said]:
     return [item for item in trace if item.log_seq < event.log_seq and item.event_type in types]

@@ -120,9 +120,15 @@ def test_a_slip_is_looked_for_in_the_index_of_handles(newcomer: Desk) -> None:
         admin.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
         admin.execute("SELECT gin_clean_pending_list('projections_trace_handle')")
         admin.execute("ANALYZE projections_tracesummary")
+        table = "'schemaname', 'public', 'relname', 'projections_tracesummary'"
         admin.execute(
-            "SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', 'projections_tracesummary',"
-            " 'reltuples', 13000::real, 'relpages', (pg_relation_size('projections_tracesummary') / 8192)::integer)"
+            f"SELECT pg_restore_relation_stats({table}, 'reltuples', 13000::real,"
+            " 'relpages', (pg_relation_size('projections_tracesummary') / 8192)::integer)"
+        )
+        admin.execute(
+            f"SELECT pg_restore_attribute_stats({table}, 'attname', 'generation', 'inherited', false,"
+            " 'n_distinct', 2::real, 'null_frac', 0::real, 'most_common_vals', '{1,2}',"
+            " 'most_common_freqs', '{0.5,0.5}'::real[])"
         )
         admin.execute("LOAD 'auto_explain'")
         for setting in ("auto_explain.log_min_duration = 0", "auto_explain.log_nested_statements = on"):

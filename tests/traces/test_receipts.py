@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection
 from decisiongraph.core.db import tenant_tx
 from tests.traces.events import Desk, Json, envelope, new_id, start, step
 from traces import selectors
+from traces.domain.envelope import Entry
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +99,12 @@ def test_a_body_goes_only_with_its_redaction_in_the_same_transaction(desk: Desk)
     stored = selectors.event_at(desk.tenant, 2)
     assert (stored.payload, stored.payload_hash, stored.leaf_hash) == (None, None, second.leaf_hash)
     assert selectors.event_at(desk.tenant, 1).payload_hash == first.payload_hash
+    # Whoever folds the log is told the same, and of the one that was erased that it was there.
+    said = selectors.read_said(desk.tenant, after=0, limit=100)
+    whole = selectors.read_log(desk.tenant, after=0, limit=100)
+    assert [list(entry) for entry in said] == [[getattr(event, name) for name in Entry._fields] for event in whole]
+    assert [entry.payload is None for entry in said[:3]] == [False, True, False]
+    assert selectors.read_said(desk.tenant, after=1, limit=100, until=3) == said[1:3]
     # Nothing is left to compare with, so any resend is the stored event.
     for resend in (event, event | {"payload": start("x")["payload"], "event_type": "TraceStarted"}):
         again = desk.one(resend)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 INGEST_TYPES: tuple[str, ...] = (
     "TraceStarted",
@@ -40,6 +40,50 @@ PLATFORM_PRODUCER = "decisiongraph"
 
 REVIEW_WORKFLOW = "decisiongraph.review"
 """Workflow name of every review trace."""
+
+
+class Said(Protocol):
+    """What an event says: all that may be folded, and so all that is read in order to fold.
+
+    A `StoredEvent` says it too. What that holds beyond (who vouches for it, keys, hashes) is for whoever looks
+    at the event itself.
+    """
+
+    @property
+    def log_seq(self) -> int: ...
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def trace_seq(self) -> int: ...
+    @property
+    def event_type(self) -> str: ...
+    @property
+    def occurred_at(self) -> str: ...
+    @property
+    def actor_type(self) -> str: ...
+    @property
+    def actor_id(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def payload(self) -> dict[str, Any] | None: ...
+
+
+class Entry(NamedTuple):
+    """An entry of the log as it is read to be folded; each field means what it means in `StoredEvent`."""
+
+    log_seq: int
+    event_id: str
+    trace_id: str
+    trace_seq: int
+    event_type: str
+    occurred_at: str
+    actor_type: str
+    actor_id: str
+    origin: str
+    payload: dict[str, Any] | None
 
 
 class StoredEvent(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from projections.domain.payload import objects, part, text
 from projections.domain.precedents.words import masked
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Said
 
 MAX_OPENING = 2_000
 MAX_ASKED = 8_000
@@ -121,7 +121,7 @@ class _Reader:
         self.known: set[str] = set()
         self.start: dict[str, Any] = {}
 
-    def event(self, event: StoredEvent) -> None:
+    def event(self, event: Said) -> None:
         payload = event.payload or {}
         match event.event_type:
             case "TraceStarted":
@@ -167,7 +167,7 @@ class _Reader:
             self.policies.add(f"{policy_id}@{version}")
 
 
-def situation(events: Iterable[StoredEvent], *, known: frozenset[str] = frozenset()) -> Situation:
+def situation(events: Iterable[Said], *, known: frozenset[str] = frozenset()) -> Situation:
     """The situation of a trace from its events of `EVENT_TYPES`, in ``trace_seq`` order.
 
     Identifiers of the entities and objects it names, those in ``known``, and whatever looks like one

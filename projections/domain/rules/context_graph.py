@@ -13,7 +13,7 @@ from typing import Any
 from projections.domain.graph import escape
 from projections.domain.payload import subject_trace, text
 from projections.domain.rule import Merge, Put, Row, RowId, Table
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Said
 
 NODE = "node"
 EDGE = "edge"
@@ -24,7 +24,7 @@ class _Writer:
 
     __slots__ = ("event", "puts", "trace", "trace_key", "trace_part")
 
-    def __init__(self, event: StoredEvent, trace: str) -> None:
+    def __init__(self, event: Said, trace: str) -> None:
         self.event = event
         self.trace = trace
         self.trace_part = escape(trace)
@@ -172,13 +172,13 @@ class _ContextGraph:
     )
     history_types: frozenset[str] = frozenset()
 
-    def reads(self, event: StoredEvent) -> Iterable[RowId]:
+    def reads(self, event: Said) -> Iterable[RowId]:
         return ()
 
-    def history_trace(self, event: StoredEvent) -> str | None:
+    def history_trace(self, event: Said) -> str | None:
         return None
 
-    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
+    def fold(self, event: Said, state: Mapping[RowId, Row], history: Sequence[Said]) -> Iterable[Put]:
         handler = _HANDLERS.get(event.event_type)
         if handler is None:
             return ()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from projections.domain.graph import escape
 from projections.domain.payload import objects, part, strings, text
 from projections.domain.rule import Merge, Put, Row, RowId, Table
-from traces.domain.envelope import StoredEvent
+from traces.domain.envelope import Said
 
 TABLE = "policy_evaluation"
 
@@ -37,13 +37,13 @@ class _PolicyEvaluations:
     tables: tuple[Table, ...] = (Table(TABLE, _COLUMNS, Merge.APPEND),)
     history_types: frozenset[str] = frozenset()
 
-    def reads(self, event: StoredEvent) -> Iterable[RowId]:
+    def reads(self, event: Said) -> Iterable[RowId]:
         return ()
 
-    def history_trace(self, event: StoredEvent) -> str | None:
+    def history_trace(self, event: Said) -> str | None:
         return None
 
-    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
+    def fold(self, event: Said, state: Mapping[RowId, Row], history: Sequence[Said]) -> Iterable[Put]:
         if event.event_type != "PolicyEvaluated":
             return ()
         payload = event.payload

@@ -13,7 +13,7 @@ from projections.domain.graph import escape
 from projections.domain.payload import objects, part, text
 from projections.domain.rule import Merge, Put, Row, RowId, Table
 from traces.domain.canonical import jcs
-from traces.domain.envelope import REVIEW_PREFIX, StoredEvent
+from traces.domain.envelope import REVIEW_PREFIX, Said
 
 PRECEDENT = "precedent"
 TEXT = "precedent_text"
@@ -114,7 +114,7 @@ class _Collector:
         self.fact_room -= len(kept) + len(name) + 1
         self.facts.append([name, kind if isinstance(kind, str) else "", kept])
 
-    def event(self, event: StoredEvent) -> None:
+    def event(self, event: Said) -> None:
         payload = event.payload
         match event.event_type:
             case "InputObserved" | "EntityObserved":
@@ -152,7 +152,7 @@ class _Collector:
             self.policies.add(f"{policy_id}@{version}")
 
 
-def said(trace_id: str, history: Iterable[StoredEvent]) -> Row:
+def said(trace_id: str, history: Iterable[Said]) -> Row:
     """What a trace that is not finished yet says so far, under the names of a search row.
 
     Args:
@@ -195,15 +195,15 @@ class _PrecedentIndex:
         )
     )
 
-    def reads(self, event: StoredEvent) -> Iterable[RowId]:
+    def reads(self, event: Said) -> Iterable[RowId]:
         return ()
 
-    def history_trace(self, event: StoredEvent) -> str | None:
+    def history_trace(self, event: Said) -> str | None:
         if event.event_type != "TraceFinished" or event.trace_id.startswith(REVIEW_PREFIX):
             return None
         return event.trace_id
 
-    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
+    def fold(self, event: Said, state: Mapping[RowId, Row], history: Sequence[Said]) -> Iterable[Put]:
         if self.history_trace(event) is None:
             return ()
         start = next((item for item in history if item.event_type == "TraceStarted"), None)

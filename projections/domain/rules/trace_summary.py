@@ -14,7 +14,7 @@ from typing import Any
 from projections.domain.graph import escape
 from projections.domain.payload import subject_trace, text
 from projections.domain.rule import Merge, Put, Row, RowId, Table
-from traces.domain.envelope import REVIEW_PREFIX, StoredEvent
+from traces.domain.envelope import REVIEW_PREFIX, Said
 
 TABLE = "trace_summary"
 
@@ -90,7 +90,7 @@ def _subject(payload: dict[str, Any]) -> tuple[str, str] | None:
     return None if subject_type is None or subject_id is None else (subject_type, subject_id)
 
 
-def _pending(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -> bool:
+def _pending(row: dict[str, Any], event: Said, payload: dict[str, Any]) -> bool:
     """What is waiting for a decision, by the trace's own and by foreign events; True if moved."""
     kind = event.event_type
     if kind == "ExceptionRequested":
@@ -119,7 +119,7 @@ def _pending(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -
     return kind in ("ApprovalRecorded", "TraceFinished")
 
 
-def _started(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -> None:
+def _started(row: dict[str, Any], event: Said, payload: dict[str, Any]) -> None:
     row["started_at"] = event.occurred_at
     row["workflow"] = text(payload, "workflow")
     row["title"] = text(payload, "title")
@@ -131,7 +131,7 @@ def _started(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -
     row["context"] = context if isinstance(context, dict) else {}
 
 
-def _finished(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -> None:
+def _finished(row: dict[str, Any], event: Said, payload: dict[str, Any]) -> None:
     row["status"] = "finished"
     row["finished_at"] = event.occurred_at
     row["outcome"] = text(payload, "outcome")
@@ -146,27 +146,27 @@ def _policy(row: dict[str, Any], payload: dict[str, Any]) -> tuple[str | None, s
     return policy_id, version
 
 
-def _evaluated(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -> None:
+def _evaluated(row: dict[str, Any], event: Said, payload: dict[str, Any]) -> None:
     row["last_policy_id"], row["last_policy_version"] = _policy(row, payload)
     row["last_policy_decision"] = text(payload, "decision")
 
 
-def _excepted(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -> None:
+def _excepted(row: dict[str, Any], event: Said, payload: dict[str, Any]) -> None:
     _policy(row, payload)
     _pending(row, event, payload)
 
 
-def _approved(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -> None:
+def _approved(row: dict[str, Any], event: Said, payload: dict[str, Any]) -> None:
     _pending(row, event, payload)
 
 
-def _proposed(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -> None:
+def _proposed(row: dict[str, Any], event: Said, payload: dict[str, Any]) -> None:
     action = text(payload, "action_id")
     if action is not None and payload.get("requires_approval") is True:
         _decide(row, "approvals", f"action:{action}", event.log_seq, 0)
 
 
-def _committed(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any]) -> None:
+def _committed(row: dict[str, Any], event: Said, payload: dict[str, Any]) -> None:
     status = text(payload, "status")
     if status == "failure":
         row["actions_failed"] += 1
@@ -174,7 +174,7 @@ def _committed(row: dict[str, Any], event: StoredEvent, payload: dict[str, Any])
         row["actions_committed"] += 1
 
 
-_Handler = Callable[[dict[str, Any], StoredEvent, dict[str, Any]], None]
+_Handler = Callable[[dict[str, Any], Said, dict[str, Any]], None]
 
 _HANDLERS: dict[str, _Handler] = {
     "TraceStarted": _started,
@@ -215,16 +215,16 @@ class _TraceSummary:
     tables: tuple[Table, ...] = (Table(TABLE, tuple(_BLANK), Merge.REPLACE),)
     history_types: frozenset[str] = frozenset()
 
-    def reads(self, event: StoredEvent) -> Iterable[RowId]:
+    def reads(self, event: Said) -> Iterable[RowId]:
         subject = subject_trace(event)
         if subject is None or event.event_type not in _ABOUT_SUBJECT:
             return ((TABLE, event.trace_id),)
         return ((TABLE, event.trace_id), (TABLE, subject))
 
-    def history_trace(self, event: StoredEvent) -> str | None:
+    def history_trace(self, event: Said) -> str | None:
         return None
 
-    def fold(self, event: StoredEvent, state: Mapping[RowId, Row], history: Sequence[StoredEvent]) -> Iterable[Put]:
+    def fold(self, event: Said, state: Mapping[RowId, Row], history: Sequence[Said]) -> Iterable[Put]:
         kind, log_seq, trace_id = event.event_type, event.log_seq, event.trace_id
         payload = event.payload if event.payload is not None else {}
         row = _current(state, trace_id)
