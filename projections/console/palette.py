@@ -67,11 +67,14 @@ def palette(request: Any) -> HttpResponse:
     """Results as HTML; without a text the pages and actions."""
     text = query_params(request, PaletteQuery).q.strip()
     base = f"/t/{request.tenant.slug}/"
+    pages = _pages(base, text)
     groups = [
         {"label": "Traces", "items": _traces(request.tenant, text)},
-        {"label": "Go to", "items": _pages(base, text)},
+        {"label": "Go to", "items": pages},
         {"label": "Do", "items": _actions(request, base, text)},
     ]
+    if any(page["label"].lower().startswith(text.lower()) for page in pages):
+        groups[:2] = groups[1::-1]  # who types the beginning of a page's name means it, not a word of some title
     shown = {"groups": [group for group in groups if group["items"]], "q": text}
     return render(request, "frame/palette_results.html", shown)
 

@@ -332,6 +332,7 @@ def options(page: str) -> list[str]:
 
 def test_the_palette_finds_pages_traces_and_actions(cast: Cast) -> None:
     append(cast, *decision("loan-1", title="Boat"), *decision("loan-2", title="House"), *decision("other"))
+    append(cast, *decision("refund", title="Ticket 6AAREPL"))
     base = f"/t/{cast.acme.slug}/"
     browser = cast.browser(cast.alice)
 
@@ -341,6 +342,8 @@ def test_the_palette_finds_pages_traces_and_actions(cast: Cast) -> None:
     assert ask("loan-") == [base + "traces/loan-1", base + "traces/loan-2"]
     assert ask("house") == [base + "traces/loan-2"]
     assert ask("projec")[0] == base + "projections"
+    assert ask("repl")[:2] == [base + "replays", base + "traces/refund"], "what begins so, then what has it inside"
+    assert ask("6AAREPL") == [base + "traces/refund"]
     assert base + "settings/tokens" in ask("token")
     assert ask("booking/K1") == [base + "traces?entity=booking%2FK1"]
     assert ask("zzzz") == []
