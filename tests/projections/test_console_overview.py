@@ -61,11 +61,19 @@ def test_a_healthy_tenant(busy: Shop) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_is_the_same_as_on_the_page(busy: Shop, part: str) -> None:
-    page = busy.operator.get(f"{busy.base}/?range=6h")
-    alone = busy.operator.get(f"{busy.base}/?range=6h&part={part}")
+    def on_the_page() -> str:
+        return element(busy.operator.get(f"{busy.base}/?range=6h"), PARTS[part])
+
+    # Jobs are sent after the request that asks for them; one that comes between two answers is no difference.
+    for _ in range(20):
+        before = on_the_page()
+        alone = busy.operator.get(f"{busy.base}/?range=6h&part={part}")
+        after = on_the_page()
+        if before == after:
+            break
     assert alone.status_code == 200
     assert b"<html" not in alone.content
-    assert element(alone, PARTS[part]) == element(page, PARTS[part])
+    assert element(alone, PARTS[part]) == after
 
 
 def test_a_stale_projection_leads_and_can_be_woken(busy: Shop, settings: Any) -> None:
